@@ -1,0 +1,202 @@
+"""The collector and its parts, as attrs classes: built from YAML or in code, the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import define, field, frozen
+
+from signals_core.errors import Problem
+from signals_core.metric import Batch, MetricType
+from signals_core.plugin import Schedule, Sink, Source
+from signals_core.window import PARAMETERS, Grain, Window, zone_named
+
+_STARTS = {"window_start", "window_start_local"}
+_ENDS = {"window_end", "window_end_local"}
+
+
+@frozen
+class MetricDefinition:
+    """One metric that a collector makes of each row.
+
+    `value` names the column that holds the number. COUNT and SUM are totals of their window and
+    add up; a GAUGE does not.
+    """
+
+    name: str
+    type: MetricType
+    value: str = "value"
+    tags: Mapping[str, str] = field(factory=dict)
+    unit: str | None = None
+    description: str | None = None
+
+
+@frozen
+class WindowPolicy:
+    """Which windows a windowed collector reads, and when.
+
+    `start` is where history begins (None: with the latest window due at first sight), `grace` how
+    long after a window's end to wait for late rows, `catch_up` how many missed windows are made
+    up (None: all), `revise` after which delays a window is read again.
+    """
+
+    start: datetime | None = None
+    grace: timedelta = timedelta(minutes=1)
+    catch_up: int | None = None
+    revise: Sequence[timedelta] = ()
+
+
+@define(kw_only=True, eq=False)
+class Collector:
+    """A query, the metrics made of it, a schedule and sinks: one YAML document.
+
+    Exactly one of `metric` and `metrics` is given. `query` is an instance of the source's `Query`
+    class, None for a source without one. `sinks` maps names to sinks; a sink object that several
+    collectors hold is one sink.
+    """
+
+    name: str
+    source: Source
+    query: Any = None
+    metric: MetricDefinition | None = None
+    metrics: Sequence[MetricDefinition] = ()
+    sinks: Mapping[str, Sink] = field(factory=dict)
+    id: str = field()
+    grain: str | None = None
+    timezone: str = "UTC"
+    tags: Mapping[str, str] = field(factory=dict)
+    window: WindowPolicy | None = None
+    schedule: Schedule | None = None
+    timeout: timedelta = timedelta(seconds=60)
+    max_rows: int = 100_000
+    owner: str | None = None
+    description: str | None = None
+
+    @id.default
+    def _same_as_name(self) -> str:
+        return self.name
+
+    @property
+    def definitions(self) -> Sequence[MetricDefinition]:
+        """The metric definitions, whichever form they were given in."""
+        return self.metrics if self.metric is None else (self.metric,)
+
+    @property
+    def buckets(self) -> Grain | None:
+        """The grain in its zone, parsed; None without a grain."""
+        return None if self.grain is None else Grain.parse(self.grain, self.timezone)
+
+
+@frozen
+class Reading:
+    """What one successful run saw: the rows of one snapshot, distilled to metrics.
+
+    `timestamp` is the version of all its metrics. `window` is the bucket they belong to, None
+    without a grain. `rows` counts the rows read, `nulls` the values that were NULL.
+    """
+
+    collector: str
+    timestamp: datetime
+    window: Window | None
+    metrics: Batch
+    rows: int
+    nulls: int = 0
+    warnings: Sequence[str] = ()
+
+
+def problems_of(collector: Collector) -> Iterator[Problem]:
+    """Yield the mistakes in a collector that its types cannot express; needs no connection."""
+    for key in ("name", "id"):
+        yield from _name_problems(key, getattr(collector, key))
+    yield from _metric_problems(collector)
+    yield from _time_problems(collector)
+    for key in ("timeout", "max_rows"):
+        if not getattr(collector, key):
+            yield Problem("must be more than zero", path=key)
+        elif getattr(collector, key) < type(getattr(collector, key))():
+            yield Problem("must not be negative", path=key)
+    yield from _query_problems(collector)
+
+
+def _name_problems(key: str, name: str) -> Iterator[Problem]:
+    if not name:
+        yield Problem("must not be empty", path=key)
+    elif "/" in name:
+        yield Problem(f"{name!r} holds a slash", "use dots to separate words", path=key)
+
+
+def _metric_problems(collector: Collector) -> Iterator[Problem]:
+    if (collector.metric is None) == (not collector.metrics):
+        yield Problem("exactly one of metric and metrics is needed", path="metric")
+    seen: dict[tuple[str, frozenset[tuple[str, str]]], int] = {}
+    for index, definition in enumerate(collector.definitions):
+        path = "metric" if collector.metric is not None else f"metrics[{index}]"
+        if not definition.name:
+            yield Problem("must not be empty", path=f"{path}.name")
+        for key in sorted(definition.tags.keys() & collector.tags.keys()):
+            yield Problem(
+                f"the tag {key!r} is configured for the collector already",
+                "keep one of the two",
+                path=f"{path}.tags.{key}",
+            )
+        identity = (definition.name, frozenset(definition.tags.items()))
+        if identity in seen:
+            yield Problem(
+                f"the metric {definition.name!r} is there already with the same tags",
+                "give one of the two another name or a tag of its own",
+                path=path,
+            )
+        seen[identity] = index
+
+
+def _time_problems(collector: Collector) -> Iterator[Problem]:
+    try:
+        zone_named(collector.timezone)
+    except ValueError as error:
+        yield Problem(str(error), path="timezone")
+    else:
+        try:
+            _ = collector.buckets
+        except ValueError as error:
+            yield Problem(str(error), path="grain")
+    policy = collector.window
+    if policy is None:
+        return
+    if collector.grain is None:
+        yield Problem("a windowed collector needs a grain", "add one, as in grain: 1d", path="window")
+    if policy.catch_up is not None and policy.catch_up < 1:
+        yield Problem("must be all or a number from 1", path="window.catch_up")
+    if policy.grace < timedelta():
+        yield Problem("must not be negative", path="window.grace")
+    for index, level in enumerate(policy.revise):
+        if level <= timedelta():
+            yield Problem("must be more than zero", path=f"window.revise[{index}]")
+
+
+def _query_problems(collector: Collector) -> Iterator[Problem]:
+    try:
+        names = collector.source.parameters(collector.query)
+    except ValueError as error:
+        yield Problem(str(error), path="source.config")
+        return
+    if unknown := sorted(names - set(PARAMETERS)):
+        yield Problem(
+            f"the query uses :{unknown[0]}, which signals does not know",
+            "known: " + ", ".join(f":{name}" for name in PARAMETERS),
+            path="source.config",
+        )
+    elif collector.window is None and names:
+        yield Problem(
+            f"the query uses :{sorted(names)[0]} but the collector has no window",
+            "add window: {} and a grain, or take the bounds out of the query",
+            path="source.config",
+        )
+    elif collector.window is not None and not (names & _STARTS and names & _ENDS):
+        missing = "window_end" if names & _STARTS else "window_start"
+        yield Problem(
+            f"the query of a windowed collector must use its window: :{missing} is missing",
+            "as in WHERE t >= :window_start AND t < :window_end",
+            path="source.config",
+        )

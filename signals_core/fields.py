@@ -1,0 +1,113 @@
+"""The configuration fields that a plugin class declares, read from its annotations."""
+
+from __future__ import annotations
+
+import types
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+from signals_core.errors import PluginError
+from signals_core.plugin import Json
+from signals_core.secret import Secret
+
+SCALARS = (str, int, float, bool, Decimal, Path, timedelta, datetime, Secret)
+
+_ALLOWED = (
+    "str int float bool Decimal Path timedelta datetime Secret Json Literal Enum list "
+    "dict[str, X] X | None and nested attrs classes"
+)
+
+
+@attrs.frozen
+class Field:
+    """One configuration field: the key in YAML, its type, and its default."""
+
+    key: str
+    type: Any
+    required: bool
+    default: Any = None
+
+
+def is_own_attrs_class(cls: type) -> bool:
+    """Whether `cls` itself was decorated (a subclass without `@define` silently has no fields)."""
+    return "__attrs_attrs__" in cls.__dict__
+
+
+def fields_of(cls: type) -> dict[str, Field]:
+    """Return the configuration fields of an attrs class by key.
+
+    Raises `PluginError` for an undecorated class, for an annotation that cannot be resolved and
+    for a type that no configuration can hold.
+    """
+    if not is_own_attrs_class(cls):
+        raise PluginError(
+            f"the class {cls.__qualname__} is not decorated", "put attrs.define above it"
+        )
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        raise PluginError(
+            f"an annotation of {cls.__qualname__} cannot be resolved: {error}",
+            "import what it names where the class is defined, outside TYPE_CHECKING",
+        ) from None
+    found = {}
+    for attribute in attrs.fields(cls):
+        if not attribute.init:
+            continue
+        key, kind = attribute.alias, hints.get(attribute.name, attribute.type)
+        if not _is_allowed(kind):
+            raise PluginError(
+                f"the field {key} of {cls.__qualname__} has the type {type_name(kind)}",
+                f"a configuration field may be: {_ALLOWED}",
+            )
+        found[key] = Field(key, kind, attribute.default is attrs.NOTHING, _default_of(attribute))
+    return found
+
+
+def type_name(kind: Any) -> str:
+    """Return a field's type as an author writes it."""
+    if kind == Json:
+        return "Json"
+    if isinstance(kind, type) and not get_args(kind):
+        return kind.__name__
+    return str(kind).replace("typing.", "")
+
+
+def optional_of(kind: Any) -> Any | None:
+    """Return X for `X | None`, None for anything else."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return None
+    rest = [option for option in get_args(kind) if option is not type(None)]
+    return rest[0] if len(rest) == 1 and len(get_args(kind)) == 2 else None
+
+
+def _default_of(attribute: attrs.Attribute[Any]) -> Any:
+    default = attribute.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # Factory is a class at run time
+        return None if default.takes_self else default.factory()
+    return None if default is attrs.NOTHING else default
+
+
+def _is_allowed(kind: Any) -> bool:
+    if kind in SCALARS or kind == Json:
+        return True
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return all(isinstance(option, str) for option in arguments)
+    if origin is list:
+        return _is_allowed(arguments[0])
+    if origin is dict:
+        return arguments[0] is str and _is_allowed(arguments[1])
+    if (inner := optional_of(kind)) is not None:
+        return _is_allowed(inner)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return True
+    if isinstance(kind, type) and is_own_attrs_class(kind):
+        fields_of(kind)
+        return True
+    return False
