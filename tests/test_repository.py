@@ -1,0 +1,100 @@
+"""What holds for the repository as a whole: versions, public names, what is loaded when."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import signals_core
+
+ROOT = Path(__file__).parents[1]
+PROJECTS = {
+    path: tomllib.loads(path.read_text())["project"]
+    for path in (ROOT / "pyproject.toml", *sorted(ROOT.glob("plugins/*/pyproject.toml")))
+}
+PUBLIC = """
+    Batch Cancelled Collector ConfigError DeliveryError Grain Json Metric MetricDefinition Plugin
+    Reading Rejected Request RetryAfter Row Runner Schedule Secret Sink Source Unavailable Window
+    WindowPolicy hookimpl
+""".split()
+
+
+def test_one_version():
+    """The distributions are released together, under one version."""
+    assert len(PROJECTS) == 4
+    assert {project["version"] for project in PROJECTS.values()} == {signals_core.__version__}
+
+
+@pytest.mark.parametrize("path", [path for path in PROJECTS if path.parent != ROOT], ids=str)
+def test_plugins_admit_the_core_beside_them(path):
+    """A plugin's range for signals-core admits the version in the tree, and not the next break."""
+    ranges = {
+        requirement.name: requirement.specifier
+        for requirement in map(Requirement, PROJECTS[path]["dependencies"])
+    }
+    assert ranges["signals-core"].contains(signals_core.__version__, prereleases=True)
+    assert not ranges["signals-core"].contains("1000")
+
+
+@pytest.mark.parametrize("path", PROJECTS, ids=str)
+def test_what_the_distributions_have_in_common(path):
+    """Python, licence and Pythons supported are the same for all of them."""
+    core = PROJECTS[ROOT / "pyproject.toml"]
+    for key in ("requires-python", "license", "license-files", "authors"):
+        assert PROJECTS[path][key] == core[key]
+    pythons = {name for name in core["classifiers"] if "Python" in name}
+    assert pythons == {name for name in PROJECTS[path]["classifiers"] if "Python" in name}
+    assert (path.parent / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert (path.parent / "README.md").exists()
+
+
+def test_public_names():
+    """The public names are these, each has one home, and type checkers look there too."""
+    homes = {(home, name) for home, names in signals_core._HOMES.items() for name in names}
+    assert sorted(signals_core.__all__) == sorted(PUBLIC)
+    assert sorted(name for _, name in homes) == sorted(PUBLIC)
+    assert set(_imports_for_type_checkers()) == homes
+    assert {*PUBLIC, "__version__"} == set(dir(signals_core))
+
+
+def _imports_for_type_checkers():
+    for statement in ast.walk(ast.parse(Path(signals_core.__file__).read_text())):
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            for node in statement.body:
+                if isinstance(node, ast.ImportFrom):
+                    for alias in node.names:
+                        yield node.module.removeprefix("signals_core."), alias.name
+
+
+def test_importing_the_core_is_light():
+    """All public names together load attrs, pluggy and the standard library, nothing else."""
+    program = "import signals_core as s; [getattr(s, name) for name in s.__all__]"
+    assert _packages_loaded_by(program) <= {"signals_core", "attr", "attrs", "pluggy"}
+
+
+def test_help_is_light():
+    """`signals --help` loads no driver, no YAML, and nothing that structures or decorates."""
+    loaded = _packages_loaded_by("from signals_core.cli import main; main(['--help'])")
+    assert "click" in loaded
+    heavy = {"psycopg", "pymongo", "urllib3", "yaml", "cattrs", "rich", "signals_postgres"}
+    assert not loaded & heavy
+
+
+def _packages_loaded_by(program):
+    """Return what `program` imports, besides the standard library, in a fresh process."""
+    report = (
+        "import sys, atexit\n"
+        "before = set(sys.modules)\n"
+        "atexit.register(lambda: print(*set(sys.modules) - before, file=sys.stderr))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", report + program], check=True, capture_output=True, text=True
+    )
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    return loaded - sys.stdlib_module_names
