@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from signals_core.errors import Problem
+from signals_core.errors import Problem, reason_of
 from signals_core.metric import Batch, MetricType
 from signals_core.plugin import Schedule, Sink, Source
 from signals_core.window import PARAMETERS, Grain, Window, zone_named
@@ -28,7 +28,7 @@ class MetricDefinition:
     name: str
     type: MetricType
     value: str = "value"
-    tags: Mapping[str, str] = field(factory=dict)
+    tags: dict[str, str] = field(factory=dict)
     unit: str | None = None
     description: str | None = None
 
@@ -45,7 +45,7 @@ class WindowPolicy:
     start: datetime | None = None
     grace: timedelta = timedelta(minutes=1)
     catch_up: int | None = None
-    revise: Sequence[timedelta] = ()
+    revise: list[timedelta] = field(factory=list)
 
 
 @define(kw_only=True, eq=False)
@@ -165,7 +165,9 @@ def _time_problems(collector: Collector) -> Iterator[Problem]:
     if policy is None:
         return
     if collector.grain is None:
-        yield Problem("a windowed collector needs a grain", "add one, as in grain: 1d", path="window")
+        yield Problem(
+            "a windowed collector needs a grain", "add one, as in grain: 1d", path="window"
+        )
     if policy.catch_up is not None and policy.catch_up < 1:
         yield Problem("must be all or a number from 1", path="window.catch_up")
     if policy.grace < timedelta():
@@ -178,8 +180,8 @@ def _time_problems(collector: Collector) -> Iterator[Problem]:
 def _query_problems(collector: Collector) -> Iterator[Problem]:
     try:
         names = collector.source.parameters(collector.query)
-    except ValueError as error:
-        yield Problem(str(error), path="source.config")
+    except Exception as error:  # a ValueError is the user's mistake, all else the plugin's
+        yield Problem(reason_of(error), path="source.config")
         return
     if unknown := sorted(names - set(PARAMETERS)):
         yield Problem(

@@ -108,9 +108,7 @@ class _Distillation:
     _place_of: dict[bytes, int] = field(factory=dict)
 
     @classmethod
-    def of(
-        cls, collector: Collector, timestamp: datetime, window: Window | None
-    ) -> _Distillation:
+    def of(cls, collector: Collector, timestamp: datetime, window: Window | None) -> _Distillation:
         start, end = (window.start, window.end) if window else (timestamp, timestamp)
         grain = collector.buckets
 
@@ -290,8 +288,14 @@ def _no_tag(number: int, row: Row, column: str, error: ValueError) -> RowError:
 def _kind_of(value: Any) -> str:
     if isinstance(value, bool):
         return f"the boolean {'true' if value else 'false'}"
-    kinds = ((bytes, "bytes"), (bytearray, "bytes"), (memoryview, "bytes"), (list, "an array"),
-             (tuple, "an array"), (Mapping, "a document"))
+    kinds = (
+        (bytes, "bytes"),
+        (bytearray, "bytes"),
+        (memoryview, "bytes"),
+        (list, "an array"),
+        (tuple, "an array"),
+        (Mapping, "a document"),
+    )
     for kind, name in kinds:
         if isinstance(value, kind):
             return name

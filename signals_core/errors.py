@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from signals_core.secret import mask
+
 if TYPE_CHECKING:
     from signals_core.collector import Reading
 
@@ -113,3 +115,14 @@ class Rejected(SignalsError):
         self.reason = reason
         self.indices = None if indices is None else frozenset(indices)
         super().__init__(reason)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return one masked line that says what went wrong; of a surprise also its kind."""
+    text = " ".join(mask(str(error)).split())
+    if text and isinstance(error, _SPEAK_FOR_THEMSELVES) and not isinstance(error, KeyError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+_SPEAK_FOR_THEMSELVES = (SignalsError, OSError, ValueError, LookupError, RuntimeError)

@@ -87,8 +87,8 @@ def optional_of(kind: Any) -> Any | None:
 
 
 def _default_of(attribute: attrs.Attribute[Any]) -> Any:
-    default = attribute.default
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # Factory is a class at run time
+    default: Any = attribute.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
         return None if default.takes_self else default.factory()
     return None if default is attrs.NOTHING else default
 

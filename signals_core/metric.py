@@ -92,7 +92,9 @@ class Envelope:
         version = version_text(timestamp)
         start = version if bucket_start is None else iso(bucket_start)
         rest = {"grain": grain, "timezone": timezone, "window_end": window_end and iso(window_end)}
-        tail = f',"timestamp":"{version}","grain_datetime":"{start}","collector":{_quote(collector)}'
+        tail = (
+            f',"timestamp":"{version}","grain_datetime":"{start}","collector":{_quote(collector)}'
+        )
         tail += "".join(f',"{key}":{_quote(text)}' for key, text in rest.items() if text) + "}"
         return cls(f'","name":{_quote(name)},"value":', f',"type":"{type}","tags":', tail)
 
@@ -224,5 +226,3 @@ def _integer(text: str) -> int:
         return int(text)
     except ValueError:
         return int(Decimal(text))
-
-

@@ -215,5 +215,3 @@ class Hooks:
     @hookspec
     def signals_register_schedules(self, register: Register) -> None:
         """Called once at discovery: register schedule types."""
-
-

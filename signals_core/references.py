@@ -1,7 +1,7 @@
 """References in configuration text: `${NAME}`, `${NAME:-default}`, `${file:/path}`.
 
 They are replaced in scalars after YAML was parsed, so that what they bring in is always text and
-never structure. `$${` is a literal `${`.
+never structure. `$${` is a literal `${`, and `\\}` in a default is a `}`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 _REFERENCE = re.compile(
     r"\$\$\{"
     r"|\$\{file:(?P<file>[^}]+)\}"
-    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
+    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:[^}\\]|\\.)*))?\}"
     r"|(?P<malformed>\$\{[^}]*\}?)"
 )
 
@@ -56,7 +56,7 @@ def expand(
             return "${"
         value = variables.get(match["name"])
         if match["default"] is not None:
-            return value or match["default"]
+            return value or match["default"].replace("\\}", "}")
         if value is None:
             raise Unresolved(f"the environment variable {match['name']} is not set")
         return value

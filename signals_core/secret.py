@@ -14,7 +14,9 @@ MASK = "***"
 # word, or the password "a" would riddle every message.
 _ANYWHERE = 6
 
-_USERINFO = re.compile(r"(?P<head>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*:)(?P<password>[^\s/?#]+)@")
+_USERINFO = re.compile(
+    r"(?P<head>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*:)(?P<password>[^\s/?#]+)@"
+)
 _PARAMETER = re.compile(
     r"(?i)(?P<head>\b(?:ssl)?(?:password|passwd|pwd|token|secret|api_?key)=)(?P<value>[^&\s'\"]+)"
 )

@@ -153,9 +153,7 @@ def zone_named(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):
-        raise ValueError(
-            f"{name!r} is no time zone (write it like UTC or Europe/Paris)"
-        ) from None
+        raise ValueError(f"{name!r} is no time zone (write it like UTC or Europe/Paris)") from None
 
 
 def iso(moment: datetime) -> str:

@@ -1,0 +1,89 @@
+"""What is printed: data on standard output, everything else on standard error, masked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from attrs import define
+
+
+@define
+class Output:
+    """How much is said, and where. `verbose` counts the `-v` that were given."""
+
+    verbose: int = 0
+
+    def say(self, text: str, **style: Any) -> None:
+        """Print one line for a person on standard error."""
+        from signals_core.secret import mask
+
+        click.secho(mask(text), err=True, **style)
+
+    def data(self, text: str) -> None:
+        """Print data on standard output."""
+        from signals_core.secret import mask
+
+        click.echo(mask(text))
+
+    def json(self, value: Any) -> None:
+        """Print a value as JSON on standard output."""
+        import json
+
+        self.data(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print a table: aligned at a terminal, tab-separated lines in a pipe."""
+        if not sys.stdout.isatty():
+            for row in rows:
+                self.data("\t".join(" ".join(cell.split()) for cell in row))
+            return
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        from signals_core.secret import mask
+
+        table = Table(*headers, box=None, header_style="bold", pad_edge=False)
+        for row in rows:
+            table.add_row(*(Text(mask(cell)) for cell in row))
+        Console().print(table)
+
+    def listen_to_logs(self) -> None:
+        """Show what plugins log: warnings, with `-v` more."""
+        import logging
+
+        from signals_core.secret import mask
+
+        class Masked(logging.Formatter):
+            def format(self, record: logging.LogRecord) -> str:
+                return mask(super().format(record))
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(Masked("%(levelname)s %(name)s: %(message)s"))
+        level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
+        logger = logging.getLogger("signals")
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+
+    def report(self, error: Exception) -> int:
+        """Say what went wrong and return the exit code: no traceback, unless `-vv` asks for it."""
+        from signals_core.errors import ConfigError, reason_of
+
+        if self.verbose > 1:
+            self.trace(error)
+        if isinstance(error, ConfigError):
+            for problem in error.problems:
+                self.say(str(problem))
+            return 2
+        self.say(reason_of(error), fg="red")
+        return 1
+
+    def trace(self, error: Exception | None) -> None:
+        """Print a traceback, masked, for the author of a plugin."""
+        from traceback import format_exception
+
+        if error is not None and self.verbose > 1:
+            self.say("".join(format_exception(error)).rstrip())

@@ -1,0 +1,128 @@
+"""Plugins in use: opened once, shared by the collectors that name them, reopened when broken."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Condition
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from signals_core.errors import Rejected, RetryAfter, Unavailable
+from signals_core.plugin import Plugin
+
+P = TypeVar("P", bound=Plugin)
+
+#: What never says that a connection is broken.
+_HARMLESS = (RetryAfter, Rejected)
+
+
+class Connection(Generic[P]):
+    """One plugin instance and the calls that may run on it at the same time.
+
+    It is opened before its first use. After a failure that says that the connection is broken it
+    is closed as soon as no call is in flight, and opened again for the next one.
+    """
+
+    def __init__(self, plugin: P, limit: int) -> None:
+        self.plugin = plugin
+        self._limit = limit
+        self._changed = Condition()
+        self._in_flight = 0
+        self._is_open = False
+        self._is_broken = False
+
+    def acquire(self) -> P:
+        """Wait for a free place and return the plugin, open. Raises what its `open` raises."""
+        with self._changed:
+            self._changed.wait_for(self._has_room)
+            if self._is_broken:
+                self._close()
+            if not self._is_open:
+                self._open()
+            self._in_flight += 1
+        return self.plugin
+
+    def release(self, *, broken: bool = False) -> None:
+        """Give the place back."""
+        with self._changed:
+            self._in_flight -= 1
+            self._is_broken = self._is_broken or broken
+            self._changed.notify_all()
+
+    @contextmanager
+    def use(self) -> Iterator[P]:
+        """Hold the plugin for one call, after which any failure but the harmless ones breaks it."""
+        plugin = self.acquire()
+        broken = True
+        try:
+            yield plugin
+            broken = False
+        except _HARMLESS:
+            broken = False
+            raise
+        finally:
+            self.release(broken=broken)
+
+    def close(self) -> None:
+        """Wait until no call is in flight, and close."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_flight)
+            self._close()
+
+    def _has_room(self) -> bool:
+        if self._is_broken or not self._is_open:
+            return not self._in_flight
+        return self._in_flight < self._limit
+
+    def _open(self) -> None:
+        try:
+            self.plugin.open()
+        except BaseException:
+            self.plugin.close()
+            raise
+        self._is_open = True
+
+    def _close(self) -> None:
+        self._is_open = self._is_broken = False
+        self.plugin.close()
+
+
+class Connections(Generic[P]):
+    """The connections of a runner: plugins of one type with equal fields share one."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Hashable, Connection[P]] = {}
+
+    def add(self, plugin: P, limit: int) -> Connection[P]:
+        """Return the connection of `plugin`, which may be that of an equal one."""
+        key = _key(plugin)
+        if key not in self._by_key:
+            self._by_key[key] = Connection(plugin, limit)
+        return self._by_key[key]
+
+    def __iter__(self) -> Iterator[Connection[P]]:
+        return iter(self._by_key.values())
+
+    def close(self) -> None:
+        """Close them all."""
+        for connection in self:
+            connection.close()
+
+
+def breaks_source(error: BaseException) -> bool:
+    """Whether a failed `read` says that the source must be reopened."""
+    return isinstance(error, Unavailable)
+
+
+def _key(value: Any) -> Hashable:
+    """Return something hashable that is equal for equal configurations."""
+    if attrs.has(type(value)):
+        fields = [each for each in attrs.fields(type(value)) if each.init]
+        return type(value), tuple(_key(getattr(value, each.name)) for each in fields)
+    if isinstance(value, Mapping):
+        return frozenset((key, _key(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(_key(item) for item in value)
+    return type(value), value if isinstance(value, Hashable) else id(value)

@@ -1,0 +1,227 @@
+"""The engine: runs collectors, whoever drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+from attrs import evolve
+
+from signals_core import collect, delivery
+from signals_core.check import Check, check_query, check_sink
+from signals_core.clock import Clock, SystemClock
+from signals_core.collector import Collector, Reading, problems_of
+from signals_core.connections import Connection, Connections
+from signals_core.errors import ConfigError, DeliveryError, Problem, reason_of
+from signals_core.plugin import Request, Sink, Source
+from signals_core.window import Grain, Window
+
+if TYPE_CHECKING:
+    from signals_core.config import Loaded
+
+_TICK = timedelta(microseconds=1)
+
+
+class Runner:
+    """Runs collectors, from files by `Runner.load` or in code from `Collector` objects.
+
+    It installs no signal handler, configures no logging and starts no thread until told to. Use
+    it as a context manager: entering starts nothing, leaving closes what was opened.
+
+    Raises `ConfigError`, with all `problems`, for collectors that cannot be right.
+    """
+
+    def __init__(self, collectors: Iterable[Collector], *, clock: Clock | None = None) -> None:
+        self.collectors = tuple(collectors)
+        self._clock = clock or SystemClock()
+        _refuse_mistakes(self.collectors)
+        self._sources: Connections[Source] = Connections()
+        self._sinks: Connections[Sink] = Connections()
+        self._source_of: dict[str, Connection[Source]] = {}
+        self._sinks_of: dict[str, dict[str, Connection[Sink]]] = {}
+        for each in self.collectors:
+            self._source_of[each.name] = self._sources.add(each.source, each.source.max_connections)
+            self._sinks_of[each.name] = {
+                name: self._sinks.add(sink, 1) for name, sink in each.sinks.items()
+            }
+        self._versions: dict[str, datetime] = {}
+        self._lock = Lock()
+
+    @classmethod
+    def load(
+        cls,
+        paths: Sequence[Path | str] | Path | str = (),
+        *,
+        project: Path | str | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Make a runner of the collectors in files and directories.
+
+        Without `paths` it is the project found upward from the working directory; `project` names
+        another `signals.yaml`. Raises `ConfigError` for any mistake, without touching a network.
+        """
+        from signals_core.config import load
+
+        given = [paths] if isinstance(paths, (str, Path)) else paths
+        loaded = load(
+            [Path(path) for path in given], project=None if project is None else Path(project)
+        )
+        return cls.of(loaded, clock=clock)
+
+    @classmethod
+    def of(cls, loaded: Loaded, *, clock: Clock | None = None) -> Self:
+        """Make a runner of what was loaded. Raises `ConfigError` when it has a mistake."""
+        if loaded.problems:
+            raise ConfigError(loaded.problems)
+        return cls([each.collector for each in loaded.collectors], clock=clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close sources and sinks; a later call opens them again."""
+        self._sources.close()
+        self._sinks.close()
+
+    def __getitem__(self, name: str) -> Collector:
+        """Return the collector `name`. Raises `LookupError` when there is none."""
+        for collector in self.collectors:
+            if collector.name == name:
+                return collector
+        raise LookupError(f"there is no collector {name!r}")
+
+    def invoke(self, name: str, at: datetime | None = None) -> Reading:
+        """Read once, now, and deliver to the collector's sinks.
+
+        A windowed collector reads the latest due window, or with `at` the window that holds that
+        moment. For a snapshot collector with a grain `at` picks the bucket, and nothing is
+        delivered, since what is read is the present. May be called from several threads.
+
+        Returns the reading. Raises what the source raised, `RowError` (a `ValueError`) for rows
+        that make no metrics, and `DeliveryError`, which has the reading, when a sink failed.
+        """
+        reading = self.read(name, at)
+        collector = self[name]
+        if at is None or collector.window is not None:
+            self._deliver(collector, reading)
+        return reading
+
+    def read(self, name: str, at: datetime | None = None) -> Reading:
+        """Read once, as `invoke` does, and deliver nothing."""
+        collector = self[name]
+        connection = self._source_of[collector.name]
+        source = connection.acquire()
+        try:
+            window = self._window(collector, source, at)
+            began = self._clock.now()
+            request = self._request(collector, window)
+            bucket = window or self._bucket(collector, at or began)
+            timestamp = self._version(collector.id, began)
+        except BaseException as error:
+            connection.release(broken=not isinstance(error, ValueError))
+            raise
+        return collect.supervised(
+            lambda: collect.read(collector, source, request, timestamp, bucket),
+            request,
+            connection,
+        )
+
+    def check(self) -> Iterator[Check]:
+        """Connect to every source and sink and check what can be without reading data."""
+        for collector in self.collectors:
+            yield check_query(collector, self._source_of[collector.name])
+        seen: set[int] = set()
+        for collector in self.collectors:
+            for name, connection in self._sinks_of[collector.name].items():
+                if id(connection) not in seen:
+                    seen.add(id(connection))
+                    yield check_sink(name, connection)
+
+    def _window(self, collector: Collector, source: Source, at: datetime | None) -> Window | None:
+        grain, policy = collector.buckets, collector.window
+        if grain is None and at is not None:
+            raise ValueError(f"{collector.name} has no grain: there is no bucket to pick")
+        if grain is None or policy is None:
+            return None
+        seen = min(self._clock.now(), source.watermark() or datetime.max.replace(tzinfo=UTC))
+        due = _latest_due(grain, seen - policy.grace)
+        if at is None:
+            return due
+        window = grain.window(at)
+        if window.end > due.end:
+            raise ValueError(
+                f"{collector.name}: the window {window} is not due before "
+                f"{(window.end + policy.grace).isoformat()} (its end and {policy.grace} of grace)"
+            )
+        return window
+
+    @staticmethod
+    def _bucket(collector: Collector, moment: datetime) -> Window | None:
+        grain = collector.buckets
+        return None if grain is None else grain.window(moment)
+
+    def _request(self, collector: Collector, window: Window | None) -> Request:
+        return Request(
+            collector=collector.name,
+            query=collector.query,
+            window=window,
+            timeout=collector.timeout.total_seconds(),
+            origin=f"signals {uuid4().hex[:8]} {collector.name}",
+            clock=self._clock,
+        )
+
+    def _version(self, collector_id: str, began: datetime) -> datetime:
+        """Return the version of a reading: when it began, but later than any earlier one's."""
+        with self._lock:
+            last = self._versions.get(collector_id)
+            version = began if last is None else max(began, last + _TICK)
+            self._versions[collector_id] = version
+        return version
+
+    def _deliver(self, collector: Collector, reading: Reading) -> None:
+        delivered: list[str] = []
+        failed: dict[str, str] = {}
+        cause: Exception | None = None
+        for name, connection in self._sinks_of[collector.name].items():
+            try:
+                if reading.metrics:
+                    with connection.use() as sink:
+                        delivery.write(reading.metrics, sink)
+                delivered.append(name)
+            except Exception as error:
+                cause = cause or error
+                failed[name] = reason_of(error)
+        if failed:
+            raise DeliveryError(reading, delivered, failed) from cause
+
+
+def _refuse_mistakes(collectors: Sequence[Collector]) -> None:
+    problems = []
+    names: set[str] = set()
+    for collector in collectors:
+        where = f"collector {collector.name!r}"
+        problems += [evolve(problem, file=where) for problem in problems_of(collector)]
+        for name in {collector.name, collector.id}:
+            if name in names:
+                problems.append(Problem(f"the name or id {name!r} is there already", file=where))
+            names.add(name)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _latest_due(grain: Grain, until: datetime) -> Window:
+    """Return the last window that ended at `until` or before."""
+    return grain.window(grain.window(until).start - _TICK)
