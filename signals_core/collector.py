@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from signals_core.errors import Problem, reason_of
-from signals_core.metric import Batch, MetricType
+from signals_core.metric import Metrics, MetricType
 from signals_core.plugin import Schedule, Sink, Source
 from signals_core.window import PARAMETERS, Grain, Window, zone_named
 
@@ -100,7 +100,7 @@ class Reading:
     collector: str
     timestamp: datetime
     window: Window | None
-    metrics: Batch
+    metrics: Metrics
     rows: int
     nulls: int = 0
     warnings: Sequence[str] = ()

@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from signals_core.errors import Rejected
-from signals_core.metric import Batch
+from signals_core.metric import Batch, Metrics
 from signals_core.plugin import Sink
 
 
-def batches(metrics: Batch, sink: Sink) -> Iterator[Batch]:
-    """Cut `metrics`, in order, into batches that keep the sink's bounds."""
+def batches(metrics: Metrics, sink: Sink) -> Iterator[Batch]:
+    """Yield `metrics`, in order, in batches that keep the sink's bounds."""
+    for batch in metrics.batches:
+        if len(batch) <= sink.batch_metrics and len(batch.json_lines()) <= sink.batch_bytes:
+            yield batch
+        else:
+            yield from _cut(batch, sink)
+
+
+def _cut(batch: Batch, sink: Sink) -> Iterator[Batch]:
     start, size = 0, 0
-    for index, line in enumerate(metrics.encoded):
+    for index, line in enumerate(batch.encoded):
         full = index - start >= sink.batch_metrics or size + len(line) > sink.batch_bytes
         if full and index > start:
-            yield metrics[start:index]
+            yield batch[start:index]
             start, size = index, 0
-        size += len(line)
-    if len(metrics) > start:
-        yield metrics[start:]
+        size += len(line) + 1
+    yield batch[start:]
 
 
-def write(metrics: Batch, sink: Sink) -> None:
+def write(metrics: Metrics, sink: Sink) -> None:
     """Write all of `metrics`. What a sink rejects by index is left out and the rest goes again.
 
     Raises what the sink raises; `Rejected`, once everything else is accepted, for metrics that

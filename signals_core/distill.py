@@ -1,35 +1,36 @@
 """Rows to metrics, and every check on the way.
 
-This is the hot path, taken once a row: column names are laid out once per shape of row, the text
-of repeated tag values is remembered, and lines are put together without a metric object.
+This is the hot path, taken once a row. Runs of rows of the same columns are worked off column by
+column, the text of repeated tag values is remembered, and lines are put together without a metric
+object; a row that cannot become a metric is looked for only when there is one.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from json.encoder import encode_basestring as _quote
+from operator import add
 from typing import Any
-from uuid import UUID
 
 from attrs import define, field, frozen
 
 from signals_core.collector import Collector, MetricDefinition, Reading
 from signals_core.errors import RowError
-from signals_core.metric import Batch, Envelope, Identity, netstring, number_text, uuid_text
+from signals_core.metric import Batch, Envelope, Identity, Metrics, netstring, uuid_text
+from signals_core.pinned import Unfit, tag_text, value_text
 from signals_core.plugin import Row
-from signals_core.window import Window, iso
+from signals_core.window import Window
 
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?")
-_LARGEST_EXPONENT = 10_000  # beyond what any database's numeric type holds before its point
 _REMEMBERED = 10_000  # tag texts kept per column: bounds memory where every value is new
-_ROWS_BETWEEN_CHECKS = 1_000
+_LONGEST_RUN = 500  # rows that are made into metrics column by column
+_PLAIN = 1 << 62  # integers below this need no care when they become text
+_SHOWN = 200  # characters of a row in an error
 
-#: A tag as it goes into a line (`"key":"value"`) and into the identity (its netstrings).
-_Tag = tuple[str, bytes]
+#: A tag as it goes into a line (`"key":"value",`) and into the identity (two netstrings).
+_Tag = tuple[str, str]
 
 
 def distill(
@@ -46,25 +47,39 @@ def distill(
     then and may raise to stop. Raises `RowError` for rows that cannot become metrics.
     """
     still = _Distillation.of(collector, timestamp, window)
-    count = 0
-    for count, row in enumerate(rows, 1):
-        if count > collector.max_rows:
-            raise RowError(
-                f"more than {collector.max_rows} rows: the query returns raw data "
-                "(aggregate it with GROUP BY, or raise max_rows)"
-            )
-        if not count % _ROWS_BETWEEN_CHECKS:
-            check()
-        still.add(count, row)
+    for number, shape, run in _runs(rows, collector.max_rows):
+        check()
+        still.add(number, shape, run)
     return Reading(
         collector=collector.id,
         timestamp=timestamp,
         window=window,
-        metrics=Batch(still.lines),
-        rows=count,
+        metrics=Metrics(still.batches),
+        rows=still.rows,
         nulls=still.nulls,
-        warnings=tuple(still.warnings(count)),
+        warnings=tuple(still.warnings()),
     )
+
+
+def _runs(rows: Iterable[Row], most: int) -> Iterator[tuple[int, tuple[str, ...], list[Row]]]:
+    """Yield runs of rows that have the same columns, with the number of the first."""
+    number = 1
+    shape: tuple[str, ...] = ()
+    run: list[Row] = []
+    for count, row in enumerate(rows, 1):
+        its = tuple(row)
+        if run and (its != shape or len(run) == _LONGEST_RUN):
+            yield number, shape, run
+            number, run = count, []
+        if count > most:
+            raise RowError(
+                f"more than {most} rows: the query returns raw data "
+                "(aggregate it with GROUP BY, or raise max_rows)"
+            )
+        shape = its
+        run.append(row)
+    if run:
+        yield number, shape, run
 
 
 @frozen
@@ -72,28 +87,98 @@ class _Column:
     """A column that becomes a tag, and the tags it has become so far."""
 
     name: str
+    key: _Tag
     remembered: dict[str, _Tag] = field(factory=dict)
 
-    def tag(self, value: Any) -> _Tag:
-        """Return the tag of a value that is not NULL. Raises `ValueError`."""
-        text = value if type(value) is str else _tag_text(value)
-        found = self.remembered.get(text)
-        if found is None:
-            found = _tag(self.name, text)
-            if len(self.remembered) < _REMEMBERED:
-                self.remembered[text] = found
-        return found
+    def tags(self, rows: list[Row]) -> list[_Tag]:
+        """Return the tags of this column in `rows`. Raises `Unfit`."""
+        name, known, new, other = self.name, self.remembered.get, self._new, self._other
+        return [
+            known(cell) or new(cell) if cell.__class__ is str else other(cell)
+            for cell in [row[name] for row in rows]
+        ]
+
+    def _new(self, text: str) -> _Tag:
+        tag = _joined(self.key, text)
+        if len(self.remembered) < _REMEMBERED:
+            self.remembered[text] = tag
+        return tag
+
+    def _other(self, cell: Any) -> _Tag:
+        if cell is None:
+            return "", ""  # NULL is the absence of the tag
+        text = tag_text(cell, self.name)
+        return self.remembered.get(text) or self._new(text)
 
 
-@frozen
+_Layout = list[_Column | _Tag]
+
+
+@define
 class _Output:
-    """One metric definition in this reading: where its value is, and what its lines share."""
+    """One metric definition in this reading: where its value is, and what its lines share.
+
+    `layouts` has, for each shape of row, the columns and configured tags in tag order.
+    """
 
     column: str
     identity: Identity
     envelope: Envelope
     tags: Mapping[str, str]
-    layouts: dict[tuple[str, ...], list[_Column | _Tag]] = field(factory=dict)
+    layouts: dict[tuple[str, ...], _Layout] = field(factory=dict)
+    _seen: set[str] = field(factory=set)
+
+    def lines(self, rows: list[Row], layout: _Layout) -> list[str | None]:
+        """Return one line a row: None where the value is NULL.
+
+        Raises `Unfit` for a cell that fits nowhere and `_Twice` for tags that were seen before.
+        """
+        texts, netstrings = _tags(rows, layout)
+        hash_of, line, seen = self.identity.hash, self.envelope.line, self._seen
+        lines: list[str | None] = []
+        for value, text, pairs in zip(self._values(rows), texts, netstrings, strict=True):
+            if value is None:
+                lines.append(None)
+                continue
+            digest = hash_of(pairs.encode())
+            lines.append(line(uuid_text(digest), value, text))
+            if digest in seen:
+                raise _Twice(len(lines) - 1, lines)
+            seen.add(digest)
+        return lines
+
+    def _values(self, rows: list[Row]) -> list[str | None]:
+        column, plain = self.column, int.__repr__
+        return [
+            plain(cell)
+            if cell.__class__ is int and -_PLAIN < cell < _PLAIN
+            else None
+            if cell is None
+            else value_text(cell, column)
+            for cell in [row[column] for row in rows]
+        ]
+
+
+class _Twice(Exception):  # noqa: N818 - becomes a RowError where the row is known
+    """The last of `lines` has the tags of an earlier one."""
+
+    def __init__(self, index: int, lines: list[str | None]) -> None:
+        self.index = index
+        self.lines = [line for line in lines if line]
+        super().__init__(index)
+
+
+def _tags(rows: list[Row], layout: _Layout) -> tuple[list[str], list[str]]:
+    """Return the tags of each row, as members of a JSON object (with a comma) and as netstrings."""
+    texts, netstrings = [""] * len(rows), [""] * len(rows)
+    for entry in layout:
+        if isinstance(entry, tuple):
+            column: list[tuple[str, ...]] = [(part,) * len(rows) for part in entry]
+        else:
+            column = list(zip(*entry.tags(rows), strict=True))
+        texts = list(map(add, texts, column[0]))
+        netstrings = list(map(add, netstrings, column[1]))
+    return texts, netstrings
 
 
 @define
@@ -103,12 +188,13 @@ class _Distillation:
     outputs: list[_Output]
     value_columns: frozenset[str]
     many: bool
-    lines: list[bytes] = field(factory=list)
+    batches: list[Batch] = field(factory=list)
+    rows: int = 0
     nulls: int = 0
-    _place_of: dict[bytes, int] = field(factory=dict)
 
     @classmethod
     def of(cls, collector: Collector, timestamp: datetime, window: Window | None) -> _Distillation:
+        """Prepare what all metrics of each definition share."""
         start, end = (window.start, window.end) if window else (timestamp, timestamp)
         grain = collector.buckets
 
@@ -135,48 +221,20 @@ class _Distillation:
             many=collector.metric is None,
         )
 
-    def add(self, number: int, row: Row) -> None:
-        """Make the metrics of row `number`."""
-        shape = tuple(row)
-        for output in self.outputs:
-            try:
-                value = row[output.column]
-            except KeyError:
-                raise _no_value(number, row, output.column) from None
-            if value is None:
-                self.nulls += 1
-                continue
-            layout = output.layouts.get(shape)
-            if layout is None:
-                layout = output.layouts[shape] = self._lay_out(number, row, output.tags)
-            if type(value) is int and -1e18 < value < 1e18:
-                text = int.__repr__(value)
-            else:
-                text = _value_text(value, number, row, output.column)
-            texts, netstrings = [], []
-            for entry in layout:
-                if type(entry) is _Column:
-                    cell = row[entry.name]
-                    if cell is None:
-                        continue
-                    try:
-                        tag = entry.tag(cell)
-                    except ValueError as error:
-                        raise _no_tag(number, row, entry.name, error) from None
-                else:
-                    tag = entry  # type: ignore[assignment]  # narrowed by the exact type above
-                texts.append(tag[0])
-                netstrings.append(tag[1])
-            digest = output.identity.digest(b"".join(netstrings))
-            place = len(self.lines)
-            if self._place_of.setdefault(digest, place) != place:
-                raise self._twice(number, row, self._place_of[digest])
-            tags = "{" + ",".join(texts) + "}"
-            self.lines.append(output.envelope.line(uuid_text(digest), text, tags).encode())
+    def add(self, number: int, shape: tuple[str, ...], rows: list[Row]) -> None:
+        """Make the metrics of a run of rows of one shape, the first of which is row `number`."""
+        self.rows += len(rows)
+        made = [self._lines_of(output, number, shape, rows) for output in self.outputs]
+        lines = made[0] if len(made) == 1 else list(chain.from_iterable(zip(*made, strict=True)))
+        kept = [line for line in lines if line]
+        self.nulls += len(lines) - len(kept)
+        if kept:
+            kept.append("")
+            self.batches.append(Batch.of_lines("\n".join(kept).encode()))
 
-    def warnings(self, rows: int) -> Iterator[str]:
+    def warnings(self) -> Iterator[str]:
         """Say what a person should know of a reading that succeeded."""
-        if not rows:
+        if not self.rows:
             yield "the query returned no rows, so there are no metrics"
         if self.nulls:
             yield (
@@ -184,91 +242,64 @@ class _Distillation:
                 "(where NULL means zero, write COALESCE(…, 0))"
             )
 
-    def _lay_out(
-        self, number: int, row: Row, configured: Mapping[str, str]
-    ) -> list[_Column | _Tag]:
-        entries: dict[str, _Column | _Tag] = {
-            name: _tag(name, text) for name, text in configured.items()
-        }
-        for name in row:
-            if not isinstance(name, str):
-                raise RowError(f"row {number} has the column {name!r}, whose name is no text")
-            if name in self.value_columns:
-                continue
-            if name in configured:
-                raise RowError(
-                    f"the column {name!r} meets a configured tag of the same name "
-                    "(rename the column with AS, or take the tag out of the configuration)"
-                )
-            if self.many and isinstance(row[name], (float, Decimal)):
-                raise RowError(
-                    f"the column {name!r} holds a number that no metric names: {_shown(row)} "
-                    "(add a metric for it, or cast it to text to make it a tag)"
-                )
-            entries[name] = _Column(name)
-        return [entries[name] for name in sorted(entries)]
+    def _lines_of(
+        self, output: _Output, number: int, shape: tuple[str, ...], rows: list[Row]
+    ) -> list[str | None]:
+        if output.column not in shape:
+            raise _no_value(number, rows[0], output.column)
+        layout = output.layouts.get(shape) or self._lay_out(shape, rows[0], output)
+        try:
+            return output.lines(rows, layout)
+        except (Unfit, UnicodeEncodeError):
+            raise _unfit(number, rows, output.column, layout) from None
+        except _Twice as twice:
+            raise self._twice(number, rows, twice) from None
 
-    def _twice(self, number: int, row: Row, place: int) -> RowError:
-        first = Batch(self.lines)[place]
-        tags = ", ".join(f"{key}={text}" for key, text in first.tags.items()) or "none"
+    def _lay_out(self, shape: tuple[str, ...], row: Row, output: _Output) -> _Layout:
+        entries: dict[str, _Column | _Tag] = {
+            name: _joined(_key(name), text) for name, text in output.tags.items()
+        }
+        for name in shape:
+            if name not in self.value_columns:
+                self._refuse_column(name, row, output.tags)
+                entries[name] = _Column(name, _key(name))
+        output.layouts[shape] = layout = [entries[name] for name in sorted(entries)]
+        return layout
+
+    def _refuse_column(self, name: Any, row: Row, configured: Mapping[str, str]) -> None:
+        if not isinstance(name, str):
+            raise RowError(f"the column {name!r} has a name that is no text")
+        if name in configured:
+            raise RowError(
+                f"the column {name!r} meets a configured tag of the same name "
+                "(rename the column with AS, or take the tag out of the configuration)"
+            )
+        if self.many and isinstance(row[name], (float, Decimal)):
+            raise RowError(
+                f"the column {name!r} holds a number that no metric names: {_shown(row)} "
+                "(add a metric for it, or cast it to text to make it a tag)"
+            )
+
+    def _twice(self, number: int, rows: list[Row], twice: _Twice) -> RowError:
+        earlier = [*self.batches, Batch(line.encode() for line in twice.lines)]
+        twin = earlier[-1][-1]
+        first = next(metric for metric in Metrics(earlier) if metric.uuid == twin.uuid)
+        tags = ", ".join(f"{key}={text}" for key, text in twin.tags.items()) or "none"
         return RowError(
-            f"two rows make the same metric {first.name!r} with the tags {tags}: the first has "
-            f"{first.value}, row {number} is {_shown(row)} (a GROUP BY column is missing from "
-            "the result, or the rows are not aggregated)"
+            f"two rows make the same metric {twin.name!r} with the tags {tags}: one has "
+            f"{first.value}, row {number + twice.index} is {_shown(rows[twice.index])} (a GROUP "
+            "BY column is missing from the result, or the rows are not aggregated)"
         )
 
 
-def _tag(name: str, text: str) -> _Tag:
-    try:
-        return f"{_quote(name)}:{_quote(text)}", netstring(name) + netstring(text)
-    except UnicodeEncodeError:
-        raise ValueError("is no text that UTF-8 can hold") from None
+def _key(name: str) -> _Tag:
+    """Return what all tags of one name begin with."""
+    return f"{_quote(name)}:", netstring(name).decode()
 
 
-def _tag_text(value: Any) -> str:
-    """Return the one pinned text of a tag. Raises `ValueError` for what is none."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float, Decimal)):
-        if not isinstance(value, int) and not math.isfinite(value):
-            raise ValueError(f"is {value}")
-        return number_text(value)
-    if isinstance(value, datetime):
-        return value.isoformat() if value.tzinfo is None else iso(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    raise ValueError(f"is {_kind_of(value)}")
-
-
-def _value_text(value: Any, number: int, row: Row, column: str) -> str:
-    """Return a number as JSON text. Raises `RowError` for what is none."""
-    if isinstance(value, str) and (text := _plain_number(value)):
-        return text
-    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        if isinstance(value, int) or math.isfinite(value):
-            return number_text(value)
-        shown = str(value)
-    else:
-        shown = f"the text {value!r}" if isinstance(value, str) else _kind_of(value)
-    raise RowError(
-        f"the {column!r} of row {number} is {shown}, which is no number: {_shown(row)} "
-        "(cast it in the query)"
-    )
-
-
-def _plain_number(text: str) -> str | None:
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return None
-    if match["exponent"] is None:
-        return text
-    if abs(int(match["exponent"][1:])) > _LARGEST_EXPONENT:
-        return None
-    return format(Decimal(text), "f")
+def _joined(key: _Tag, text: str) -> _Tag:
+    length = len(text) if text.isascii() else len(text.encode())
+    return f"{key[0]}{_quote(text)},", f"{key[1]}{length}:{text},"
 
 
 def _no_value(number: int, row: Row, column: str) -> RowError:
@@ -278,30 +309,21 @@ def _no_value(number: int, row: Row, column: str) -> RowError:
     )
 
 
-def _no_tag(number: int, row: Row, column: str, error: ValueError) -> RowError:
-    return RowError(
-        f"the column {column!r} of row {number} {error}, which is no tag: {_shown(row)} "
-        "(cast it to text, or take it out of the result)"
-    )
-
-
-def _kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return f"the boolean {'true' if value else 'false'}"
-    kinds = (
-        (bytes, "bytes"),
-        (bytearray, "bytes"),
-        (memoryview, "bytes"),
-        (list, "an array"),
-        (tuple, "an array"),
-        (Mapping, "a document"),
-    )
-    for kind, name in kinds:
-        if isinstance(value, kind):
-            return name
-    return f"a {type(value).__name__}"
+def _unfit(number: int, rows: list[Row], value_column: str, layout: _Layout) -> RowError:
+    """Find the first row of a run that cannot become a metric, and say why."""
+    for index, row in enumerate(rows):
+        try:
+            if row[value_column] is not None:
+                value_text(row[value_column], value_column)
+            _tags([row], layout)[1][0].encode()
+        except Unfit as error:
+            shown = _shown(row)
+            return RowError(f"row {number + index}: {error}: {shown} ({error.remedy})")
+        except UnicodeEncodeError:
+            return RowError(f"row {number + index} holds text that is no UTF-8: {_shown(row)}")
+    raise AssertionError("every row of the run can become a metric")
 
 
 def _shown(row: Row) -> str:
     text = ", ".join(f"{name}={value!r}" for name, value in row.items())
-    return "{" + (text if len(text) <= 200 else text[:200] + "…") + "}"
+    return "{" + (text if len(text) <= _SHOWN else text[:_SHOWN] + "…") + "}"

@@ -7,10 +7,11 @@ from rows to sinks moves the encoded lines and builds a `Metric` only when one i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha1
+from itertools import chain
 from typing import Any, Literal, overload
 from uuid import UUID
 
@@ -96,7 +97,9 @@ class Envelope:
             f',"timestamp":"{version}","grain_datetime":"{start}","collector":{_quote(collector)}'
         )
         tail += "".join(f',"{key}":{_quote(text)}' for key, text in rest.items() if text) + "}"
-        return cls(f'","name":{_quote(name)},"value":', f',"type":"{type}","tags":', tail)
+        return cls(
+            f'","name":{_quote(name)},"value":', f',"type":"{type}","tags":{{', "}" + tail
+        )
 
     @classmethod
     def of(cls, metric: Metric) -> Envelope:
@@ -114,8 +117,11 @@ class Envelope:
         )
 
     def line(self, uuid: str, value: str, tags: str) -> str:
-        """Put one line together from a uuid, a value and tags that are JSON text already."""
-        return f'{{"uuid":"{uuid}{self.name}{value}{self.type}{tags}{self.tail}'
+        """Put one line together from a uuid, a value and tags that are JSON text already.
+
+        `tags` are the members of an object, each followed by a comma.
+        """
+        return f'{{"uuid":"{uuid}{self.name}{value}{self.type}{tags[:-1]}{self.tail}'
 
 
 class Batch(Sequence[Metric]):
@@ -124,10 +130,25 @@ class Batch(Sequence[Metric]):
     `encoded` holds one bytes object per metric. A sink is never given an empty batch.
     """
 
-    __slots__ = ("encoded",)
+    __slots__ = ("_encoded", "_lines")
 
     def __init__(self, encoded: Iterable[bytes]) -> None:
-        self.encoded: Sequence[bytes] = tuple(encoded)
+        self._encoded: tuple[bytes, ...] | None = tuple(encoded)
+        self._lines = b"".join(line + b"\n" for line in self._encoded)
+
+    @classmethod
+    def of_lines(cls, lines: bytes) -> Batch:
+        """Take metrics that are JSON lines already, each with its line break."""
+        batch = cls(())
+        batch._lines, batch._encoded = lines, None
+        return batch
+
+    @property
+    def encoded(self) -> tuple[bytes, ...]:
+        """The metrics one by one, each without line break."""
+        if self._encoded is None:
+            self._encoded = tuple(self._lines.split(b"\n")[:-1])
+        return self._encoded
 
     @overload
     def __getitem__(self, index: int) -> Metric: ...
@@ -139,18 +160,44 @@ class Batch(Sequence[Metric]):
         return Metric.decode(self.encoded[index])
 
     def __len__(self) -> int:
-        return len(self.encoded)
+        return self._lines.count(b"\n") if self._encoded is None else len(self._encoded)
 
     def json_lines(self) -> bytes:
         """Return the metrics as JSON lines, each with its line break."""
-        return b"".join(line + b"\n" for line in self.encoded)
+        return self._lines
 
     def json_array(self) -> bytes:
         """Return the metrics as one JSON array on one line."""
-        return b"[" + b",".join(self.encoded) + b"]"
+        return b"[" + self._lines[:-1].replace(b"\n", b",") + b"]"
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self)} metrics>"
+
+
+class Metrics(Sequence[Metric]):
+    """All metrics of one reading, kept as a sequence of batches."""
+
+    __slots__ = ("batches",)
+
+    def __init__(self, batches: Iterable[Batch] = ()) -> None:
+        self.batches = tuple(batches)
+
+    @overload
+    def __getitem__(self, index: int) -> Metric: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Metric]: ...
+    def __getitem__(self, index: int | slice) -> Metric | Sequence[Metric]:
+        encoded = [line for batch in self.batches for line in batch.encoded]
+        return Batch(encoded)[index]
+
+    def __iter__(self) -> Iterator[Metric]:
+        return chain.from_iterable(self.batches)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.batches))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} metrics>"
 
 
 class Identity:
@@ -168,23 +215,26 @@ class Identity:
         self._prefix = sha1(NAMESPACE.bytes, usedforsecurity=False)
         self._prefix.update(b"".join(map(netstring, parts)))
 
-    def digest(self, tags: bytes) -> bytes:
-        """Return the first 16 bytes of the hash, given the netstrings of the sorted tags."""
+    def hash(self, tags: bytes) -> str:
+        """Return the hash as 40 hexadecimal digits, given the netstrings of the sorted tags."""
         digest = self._prefix.copy()
         digest.update(tags)
-        return digest.digest()[:16]
+        return digest.hexdigest()
 
     def of(self, tags: Mapping[str, str]) -> UUID:
         """Return the `uuid` of the metric with these tags."""
         pairs = b"".join(netstring(key) + netstring(tags[key]) for key in sorted(tags))
-        return UUID(bytes=self.digest(pairs), version=5)
+        return UUID(hex=self.hash(pairs)[:32], version=5)
 
 
-def uuid_text(digest: bytes) -> str:
-    """Write 16 bytes of hash as a UUID of version 5, as `str(UUID(…, version=5))` would."""
-    text = digest.hex()
-    variant = "89ab"[digest[8] >> 4 & 3]
-    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+#: The first digit of a UUID's clock sequence, whose two high bits are the variant.
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+def uuid_text(hash: str) -> str:  # noqa: A002 - what it is
+    """Write a hash as a UUID of version 5, as `str(UUID(hex=…, version=5))` would, but quicker."""
+    variant = _VARIANT[hash[16]]
+    return f"{hash[:8]}-{hash[8:12]}-5{hash[13:16]}-{variant}{hash[17:20]}-{hash[20:32]}"
 
 
 def netstring(text: str) -> bytes:
@@ -212,8 +262,11 @@ def number_text(value: Number) -> str:
 
 
 def tags_text(tags: Mapping[str, str]) -> str:
-    """Write tags as a JSON object, sorted by their UTF-8 bytes (which is code point order)."""
-    return "{" + ",".join(f"{_quote(key)}:{_quote(tags[key])}" for key in sorted(tags)) + "}"
+    """Write tags as members of a JSON object, each followed by a comma.
+
+    They are sorted by their UTF-8 bytes, which is code point order.
+    """
+    return "".join(f"{_quote(key)}:{_quote(tags[key])}," for key in sorted(tags))
 
 
 def _microseconds(moment: datetime) -> int:

@@ -64,7 +64,8 @@ def _print(output: Output, runner: Runner, collector: Collector, moment: datetim
     if reading.metrics:
         console: Any = Registry.discover().load("sink", "console")
         sink: Sink = console()
-        sink.write(reading.metrics)
+        for batch in reading.metrics.batches:
+            sink.write(batch)
     output.say(f"{collector.name}: nothing was delivered")
 
 
