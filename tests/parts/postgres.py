@@ -38,7 +38,8 @@ port = {port}
 fsync = off
 max_connections = 50
 log_min_messages = fatal
-wal_receiver_status_interval = 100ms
+wal_receiver_status_interval = 0
+wal_sender_timeout = 2s
 """
 
 _numbers = count(1)
@@ -57,12 +58,12 @@ class PostgresServer:
 
     def __init__(self, primary: PostgresServer | None = None) -> None:
         self._bin = _binaries()
-        self._user = _system_user()
+        self.runs_as = _system_user()
         self.folder = Path(tempfile.mkdtemp(prefix="signals-pg-"))
         self.data = self.folder / "data"
         self.port = _free_port()
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
+        if self.runs_as is not None:
+            shutil.chown(self.folder, self.runs_as)
         self._copy(primary) if primary else self._create()
         (self.data / "pg_hba.conf").write_text(_ACCESS)
         with (self.data / "postgresql.conf").open("a") as settings:
@@ -138,7 +139,7 @@ class PostgresServer:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE if tool != "pg_ctl" else subprocess.DEVNULL,
                 cwd=self.folder,
-                user=self._user,
+                user=self.runs_as,
                 timeout=60,
             )
         except subprocess.CalledProcessError as error:

@@ -19,6 +19,8 @@ from signals_postgres.failures import is_cancelled, translated, unreachable
 from signals_postgres.parameters import Statement
 from signals_postgres.pool import Pool
 
+_TICK = 0.005  # the server counts in milliseconds, from a moment later than we do
+
 
 @frozen(eq=False)
 class Link:
@@ -108,7 +110,7 @@ class _Transaction:
     def explain(self, error: psycopg.Error) -> NoReturn:
         if self.abort is not None and self.abort.called:
             self.request.check()
-        if is_cancelled(error) and time.monotonic() - self.began >= self.seconds:
+        if is_cancelled(error) and time.monotonic() - self.began > self.seconds - _TICK:
             raise TimeoutError(
                 f"the query was ended by the server after {self.seconds:.3g} s (timeout)"
             ) from error

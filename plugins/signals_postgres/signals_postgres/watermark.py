@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -43,19 +43,21 @@ def of_server(connection: psycopg.Connection[Any]) -> datetime:
     with connection.cursor(row_factory=tuple_row) as cursor:
         [row] = cursor.execute(SERVER.text.encode())
     standby, clock, replayed, sent, sees_stream = row
-    known = [moment for moment in ((replayed, sent) if standby else (clock,)) if moment]
+    known: list[datetime | None] = [replayed, sent] if standby else [clock]
     if standby and not sees_stream:
         _log.warning(
             "the role %s may not see how far the standby's stream is: while the primary is idle "
             "the watermark stands still (GRANT pg_read_all_stats TO it)",
             connection.info.user,
         )
-    if not known:
-        raise QueryError(
-            "the standby does not say up to when it has replayed (GRANT pg_read_all_stats to the "
-            "role, or set watermark to clock or to an SQL query of one timestamptz)"
-        )
-    return max(known)
+    return max((moment for moment in known if moment is not None), default=None) or _unknown()
+
+
+def _unknown() -> NoReturn:
+    raise QueryError(
+        "the standby has replayed no transaction since it started and has not caught up with its "
+        "primary: up to when it shows all data is not known yet"
+    )
 
 
 def of_query(
