@@ -24,16 +24,19 @@ PID = "SELECT pg_backend_pid() AS pid"
 
 
 def test_there_are_never_more_connections_than_allowed(
-    make_source: Callable[..., Postgres], ask: Callable[..., Request], execute: Execute
+    make_source: Callable[..., Postgres], ask: Callable[..., Request], database: str
 ) -> None:
     """Readings, watermarks and checks in many threads share `max_connections` connections."""
     source = make_source(max_connections=2)
-    seen: set[int] = set()
+    seen: list[int] = []
     finished = threading.Event()
 
     def watch() -> None:
-        while not finished.is_set():
-            seen.add(execute(CONNECTED)[0][0])
+        import psycopg
+
+        with psycopg.connect(database, autocommit=True) as watching:
+            while not finished.is_set():
+                seen.extend(count for (count,) in watching.execute(CONNECTED))
 
     def use(number: int) -> object:
         if number % 3 == 1:
@@ -42,13 +45,13 @@ def test_there_are_never_more_connections_than_allowed(
             return source.check(Postgres.Query("SELECT 1 AS a"))
         return list(source.read(ask("SELECT 1 AS a, pg_sleep(0.02)::text AS b")))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    with ThreadPoolExecutor(8) as threads:
-        results = list(threads.map(use, range(120)))
-    finished.set()
-    watcher.join()
-    assert all(results)
+    with ThreadPoolExecutor(9) as threads:
+        watcher = threads.submit(watch)
+        try:
+            assert all(threads.map(use, range(120)))
+        finally:
+            finished.set()
+        watcher.result()
     assert max(seen) == 2
 
 
