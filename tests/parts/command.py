@@ -1,0 +1,51 @@
+"""The command line as a person runs it: a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SIGNALS = [sys.executable, "-m", "signals_core"]
+
+Signals = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment without what could colour or change the output."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SIGNALS_")}
+    return {**kept, "NO_COLOR": "1", **(extra or {})}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return an empty folder that commands run in."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def signals(project: Path) -> Signals:
+    """Return a function that runs `signals` in the project folder and returns what it said."""
+
+    def run(
+        *arguments: object, env: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*SIGNALS, *map(str, arguments)],
+            cwd=project,
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=60,
+            check=False,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+
+    return run
