@@ -12,7 +12,6 @@ already may as well say `nox -s tests`.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -29,7 +28,7 @@ NOX = "nox>=2025.2.9"
 def run_nox(arguments: list[str]) -> int:
     """Run nox in an environment of its own, which is made when there is none."""
     home = ROOT / ".nox" / "launcher"
-    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = home / "bin" / "python"
     nox = [str(python), "-m", "nox", "--noxfile", str(ROOT / "noxfile.py")]
     if (
         not python.exists()
@@ -77,7 +76,6 @@ DISTRIBUTIONS = {
 PYPROJECTS = {
     folder: nox.project.load_toml(ROOT / folder / "pyproject.toml") for folder in DISTRIBUTIONS
 }
-
 
 #: All of them as they stand in the tree, in one command: a plugin needs the core, which no index
 #: may have yet.
@@ -142,10 +140,9 @@ def oldest(session: nox.Session) -> None:
 @nox.session(default=False, venv_backend="none")
 def dev(session: nox.Session) -> None:
     """Make .venv with all of it, for an editor and a shell."""
-    python = ".venv/Scripts/python" if os.name == "nt" else ".venv/bin/python"
     session.run(sys.executable, "-m", "virtualenv", "--quiet", ".venv")
     for arguments in ([*TREE, *group("test"), *group("lint")], MONGOD):
-        session.run(python, "-m", "pip", "install", "--quiet", *arguments)
+        session.run(".venv/bin/python", "-m", "pip", "install", "--quiet", *arguments)
 
 
 @nox.session(default=False)
@@ -164,43 +161,42 @@ def wheels(session: nox.Session) -> None:
 
 def check_contents(session: nox.Session, built: Path, folder: str) -> None:
     """Fail unless the archives of a distribution hold its package and its papers only."""
-    package, release = names_of(folder)
+    package, release = package_of(folder), release_of(folder)
     wheel = zipfile.ZipFile(built / f"{release}-py3-none-any.whl").namelist()
     with tarfile.open(built / f"{release}.tar.gz") as archive:
         source = [name.removeprefix(f"{release}/") for name in archive.getnames()]
+    own = (f"{package}/", f"{release}.dist-info/")
     papers = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
-    stray = [
-        name for name in wheel if not name.startswith((f"{package}/", f"{release}.dist-info/"))
-    ]
-    stray += [name for name in source if name not in papers and not name.startswith(f"{package}/")]
+    stray = [name for name in {*wheel, *source} - papers if not name.startswith(own)]
     stray += [name for name in wheel if re.search(r"(^|/)(tests|__pycache__)/", name)]
     if stray:
-        session.error(f"{release} carries stray files: {', '.join(stray)}")
+        session.error(f"{release} carries stray files: {', '.join(sorted(stray))}")
     if f"{package}/py.typed" not in wheel:
         session.error(f"{release} lacks py.typed")
 
 
 def check_alone(session: nox.Session, built: Path, folder: str, type_name: str) -> None:
     """Install one distribution (a plugin with the core) from its wheel, and use it."""
-    package, release = names_of(folder)
-    home = built / "alone" / package
-    # The core is named by its file: by its name, an index might offer something else.
-    needed = sorted({f"{names_of(each)[1]}-py3-none-any.whl" for each in (".", folder)})
-    session.run("python", "-m", "venv", "--without-pip", str(home))
+    home = built / "alone" / package_of(folder)
     python, signals = (str(home / "bin" / program) for program in ("python", "signals"))
+    # The core is named by its file: by its name, an index might offer something else.
+    needed = sorted({f"{release_of(each)}-py3-none-any.whl" for each in (".", folder)})
+    session.run("python", "-m", "venv", "--without-pip", str(home))
     pip = ("python", "-m", "pip", "--python", python, "install", "--quiet")
     session.run(*pip, *(str(built / name) for name in needed))
-    session.run(python, "-I", "-c", f"import {package}", external=True)
+    session.run(python, "-I", "-c", f"import {package_of(folder)}", external=True)
     version = session.run(signals, "--version", external=True, silent=True)
-    listed = session.run(signals, "plugins", external=True, silent=True)
     if PYPROJECTS["."]["project"]["version"] not in str(version):
         session.error(f"signals --version says {version!r}")
-    if type_name not in str(listed).split():
-        session.error(f"signals plugins does not list {type_name}, which {release} brings")
+    session.run(signals, "plugins", type_name, external=True, silent=True)
 
 
-def names_of(folder: str) -> tuple[str, str]:
-    """Return the import package of a distribution and how its archives are named."""
-    project = PYPROJECTS[folder]["project"]
-    package = project["name"].replace("-", "_")
-    return package, f"{package}-{project['version']}"
+def package_of(folder: str) -> str:
+    """Return the import package of a distribution."""
+    name: str = PYPROJECTS[folder]["project"]["name"]
+    return name.replace("-", "_")
+
+
+def release_of(folder: str) -> str:
+    """Return what the archives of a distribution are named by."""
+    return f"{package_of(folder)}-{PYPROJECTS[folder]['project']['version']}"
