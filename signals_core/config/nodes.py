@@ -139,7 +139,7 @@ class _Reader:
             self._refuse(mark, f"has the YAML tag {node.tag}", "take the tag out")
             return None
         if isinstance(node, yaml.ScalarNode):
-            plain = node.style is None
+            plain = not node.style  # the C parser says "", the other None
             return Scalar(node.value, mark, plain, plain and node.tag == _NULL)
         self._open.add(id(node))
         try:
@@ -163,7 +163,7 @@ class _Reader:
                 continue
             key = key_node.value
             here = self._mark(key_node, mark.at(key).path)
-            if key_node.tag == _MERGE and key_node.style is None:
+            if key_node.tag == _MERGE and not key_node.style:
                 merged += self._merged(value_node, here)
             elif key in keys.nodes:
                 first = keys.marks[key].line
