@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -48,14 +48,19 @@ def connect(uri: Secret, timeout: timedelta) -> Link:
 
 @contextmanager
 def reading(
-    pool: Pool, request: Request, *, timezone: str, seconds: float, statement: Statement
+    pool: Pool,
+    request: Request,
+    *,
+    timezone: str,
+    seconds: Callable[[], float],
+    statement: Statement,
 ) -> Iterator[psycopg.Connection[Any]]:
-    """Give a connection in a read-only transaction whose statements take at most `seconds`.
+    """Give a connection in a read-only transaction whose statements take at most `seconds()`.
 
     After an error or a cancel the connection is closed, otherwise it is used again.
     """
     link, fresh = pool.acquire(request.check)
-    transaction = _Transaction(pool, link, request, timezone, seconds, statement)
+    transaction = _Transaction(pool, link, request, timezone, seconds(), statement)
     try:
         transaction.begin(fresh=fresh)
         with session.abortable(transaction.link.connection, request) as abort:

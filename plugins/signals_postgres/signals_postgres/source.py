@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -133,7 +133,7 @@ class Postgres(Source):
 
         statement = translate(request.query.sql)
         values = _values(statement, request)
-        with self._reading(request, statement, _server_seconds(request.timeout)) as connection:
+        with self._reading(request, statement, lambda: _server_seconds(request)) as connection:
             if statement.text not in self._passed:
                 session.columns_of(connection, statement)
                 self._pass(statement.text)
@@ -150,7 +150,7 @@ class Postgres(Source):
         return connect(self.uri, self.connect_timeout)
 
     def _reading(
-        self, request: Request, statement: Statement, seconds: float
+        self, request: Request, statement: Statement, seconds: Callable[[], float]
     ) -> AbstractContextManager[Any]:
         from signals_postgres.reading import reading
 
@@ -161,7 +161,7 @@ class Postgres(Source):
     @contextmanager
     def _own_reading(self, purpose: str, statement: Statement) -> Iterator[tuple[Any, Request]]:
         request = Request("", timeout=_PATIENCE, origin=f"signals {purpose}")
-        with self._reading(request, statement, _OWN_SECONDS) as connection:
+        with self._reading(request, statement, lambda: _OWN_SECONDS) as connection:
             yield connection, request
 
 
@@ -173,6 +173,7 @@ def _values(statement: Statement, request: Request) -> list[datetime]:
     return statement.values(request.window.parameters)
 
 
-def _server_seconds(seconds: float) -> float:
-    """Return a little less than `seconds`, so that it is the server that ends the query first."""
-    return max(seconds - min(0.5, seconds * 0.05), 0.001)
+def _server_seconds(request: Request) -> float:
+    """Return a little less than what is left, so that it is the server that ends the query."""
+    left = request.timeout
+    return max(left - min(0.5, left * 0.05), 0.001)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import psycopg
@@ -45,12 +46,17 @@ def of_server(connection: psycopg.Connection[Any]) -> datetime:
     standby, clock, replayed, sent, sees_stream = row
     known: list[datetime | None] = [replayed, sent] if standby else [clock]
     if standby and not sees_stream:
-        _log.warning(
-            "the role %s may not see how far the standby's stream is: while the primary is idle "
-            "the watermark stands still (GRANT pg_read_all_stats TO it)",
-            connection.info.user,
-        )
+        _tell_once(connection.info.user, connection.info.dsn)
     return max((moment for moment in known if moment is not None), default=None) or _unknown()
+
+
+@lru_cache
+def _tell_once(role: str, _server: str) -> None:
+    _log.warning(
+        "the role %s may not see how far the standby's stream is: while the primary is idle "
+        "the watermark stands still (GRANT pg_read_all_stats TO it)",
+        role,
+    )
 
 
 def _unknown() -> NoReturn:

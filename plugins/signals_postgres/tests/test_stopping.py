@@ -65,9 +65,9 @@ def test_the_server_ends_a_query_that_runs_too_long(
     source: Postgres, ask: Ask, execute: Execute
 ) -> None:
     """Past the request's timeout it is the server that ends the query, and the error says so."""
-    with pytest.raises(TimeoutError) as caught:
+    told = r"^the query was ended by the server after 0\.3\d* s \(timeout\)$"
+    with pytest.raises(TimeoutError, match=told):
         list(source.read(ask("SELECT pg_sleep(60)", timeout=0.4)))
-    assert str(caught.value) == "the query was ended by the server after 0.38 s (timeout)"
     assert not execute(RUNNING)
 
 
