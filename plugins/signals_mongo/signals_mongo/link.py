@@ -61,7 +61,8 @@ class Link:
     _hosts: str
     _patience: float
     _pin: _Pin
-    _seen: Timestamp | None = None
+    _seen: Timestamp | None = field(init=False, default=None)
+    _promising: threading.Lock = field(init=False, factory=threading.Lock)
 
     @classmethod
     def connect(cls, uri: str, database: str, *, readers: int, patience: float) -> Link:
@@ -111,9 +112,14 @@ class Link:
     def watermark(self) -> datetime:
         """Return the instant up to which reads see everything."""
         hello = self._ask("admin", {"hello": 1})
-        # Reads wait until their server has got this far, whichever of several it is.
-        self._seen = hello.get("operationTime", self._seen)
+        self._promise(hello.get("operationTime"))
         return watermark_in(hello)
+
+    def _promise(self, reached: Timestamp | None) -> None:
+        """Have reads wait until their server, whichever of several it is, has got this far."""
+        with self._promising:
+            if reached is not None and (self._seen is None or reached > self._seen):
+                self._seen = reached
 
     def rows(self, request: Request, collection: str, stages: list[_Document]) -> Iterator[Row]:
         """Run the pipeline and yield its rows, one batch in memory at a time."""
@@ -158,7 +164,7 @@ class Link:
     def overtime(self, seconds: float) -> TimeoutError:
         return TimeoutError(
             f"mongodb at {self._hosts}: the query was ended, "
-            f"for it took longer than its timeout of {seconds:.3g} s"
+            f"for it took longer than its timeout of {round(seconds, 1):g} s"
         )
 
     def _collections(self) -> list[str]:
@@ -219,7 +225,8 @@ class _Read:
             lambda: self._link.aggregate(collection, stages, self._session, self._request.origin)
         )
         try:
-            while batch := self._call(lambda: next(cursor, b""), _SERVER_FIRST):
+            # A batch may be empty and yet not the last: a router waits for its slowest shard.
+            while (batch := self._call(lambda: next(cursor, None), _SERVER_FIRST)) is not None:
                 yield from _rows_in(batch)
         finally:
             # What cannot be told to the server any more, it finds out by itself.
@@ -258,11 +265,11 @@ class _Read:
             self._idle.set()
 
     def _failure(self, error: PyMongoError) -> Exception:
+        if isinstance(error, ServerSelectionTimeoutError):
+            return self._link.failure(error)
         if isinstance(error, NetworkTimeout) and self._request.timeout < _LITTLE:
             self._link.kill(self._session)
             return self._link.overtime(self._seconds)
-        if isinstance(error, ServerSelectionTimeoutError):
-            return self._link.failure(error)
         if isinstance(error, ExecutionTimeout):
             return self._link.overtime(self._seconds)
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from functools import reduce
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -259,6 +262,17 @@ def test_what_is_allowed_and_what_is_refused_do_not_meet():
 def test_columns_are_told_only_where_they_are_certain(pipeline, columns):
     """The columns come from the last stages, and are unknown where these do not decide."""
     assert columns_of(pipeline) == columns
+
+
+def test_the_collector_of_the_readme_is_right():
+    """What the README shows is a pipeline that uses its window and makes the columns it says."""
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    config = yaml.safe_load(shown)["source"]["config"]
+    source = MongoDB(Secret(config["uri"]), config["database"])
+    query = source.Query(config["collection"], config["agg"])
+    assert source.parameters(query) == {"window_start", "window_end"}
+    assert columns_of(stages_of(query.agg)) == ["country", "channel", "value"]
 
 
 def test_validation_imports_no_driver():
