@@ -120,9 +120,17 @@ class Rejected(SignalsError):
 def reason_of(error: BaseException) -> str:
     """Return one masked line that says what went wrong; of a surprise also its kind."""
     text = " ".join(mask(str(error)).split())
-    if text and isinstance(error, _SPEAK_FOR_THEMSELVES) and not isinstance(error, KeyError):
+    if text and not is_surprise(error):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-_SPEAK_FOR_THEMSELVES = (SignalsError, OSError, ValueError, LookupError, RuntimeError)
+def is_surprise(error: BaseException) -> bool:
+    """Whether an exception is one that nobody raises on purpose for a person to read.
+
+    Those are Python's own, such as `KeyError`; a driver's or a plugin's speaks for itself.
+    """
+    return type(error).__module__ == "builtins" and not isinstance(error, _SPEAK_FOR_THEMSELVES)
+
+
+_SPEAK_FOR_THEMSELVES = (OSError, ValueError, RuntimeError)

@@ -12,7 +12,7 @@ import click
 
 from signals_core.cli.output import Output
 from signals_core.collector import Collector, Reading
-from signals_core.errors import DeliveryError, SignalsError, reason_of
+from signals_core.errors import DeliveryError, is_surprise, reason_of
 from signals_core.plugin import Sink
 from signals_core.registry import Registry
 from signals_core.runner import Runner
@@ -44,7 +44,7 @@ def invoke_each(
             failed += 1
             output.say(f"{name}: {reason_of(error)}", fg="red")
             output.trace(error)
-            if not isinstance(error, (SignalsError, OSError)) and output.verbose < 2:
+            if is_surprise(error) and output.verbose < 2:
                 output.say(f"{name}: -vv shows where it came from", dim=True)
     return 1 if failed else 0
 
