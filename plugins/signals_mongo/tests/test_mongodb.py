@@ -339,7 +339,8 @@ def test_readers_share_few_connections(mongo_server, mongo_database, mongo_clien
     """However many reads come at once, they share the connections of the limit, and one more."""
     items.insert_one({})
     fields = {"max_connections": 2, "allow_javascript": True}
-    with opened(f"{mongo_server}&appName=few", mongo_database, **fields) as source:
+    uri = mongo_server + ("&" if "?" in mongo_server else "?") + "appName=few"
+    with opened(uri, mongo_database, **fields) as source:
         readers = [threading.Thread(target=rows, args=(source, SLEEP)) for _ in range(9)]
         for reader in readers:
             reader.start()
