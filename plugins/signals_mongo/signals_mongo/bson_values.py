@@ -28,7 +28,7 @@ def from_extended_json(tree: Any, place: str = "agg") -> Any:
         document = {key: from_extended_json(tree[key], f"{place}.{key}") for key in tree}
         try:
             return object_hook(document, _EXTENDED_JSON)
-        except (BSONError, TypeError, ValueError, ArithmeticError) as error:
+        except (BSONError, TypeError, ValueError, LookupError, ArithmeticError) as error:
             raise ValueError(f"{place} is no extended JSON: {error}") from error
     if isinstance(tree, (list, tuple)):
         return [from_extended_json(item, f"{place}[{i}]") for i, item in enumerate(tree)]
