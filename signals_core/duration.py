@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from decimal import Decimal
+from fractions import Fraction
 
 _MICROSECONDS = {
     "w": 604_800_000_000,
@@ -24,15 +24,15 @@ def parse_duration(text: str) -> timedelta:
     """
     if text == "0":
         return timedelta()
-    position, total = 0, Decimal()
+    position, total = 0, Fraction()
     for match in _PART.finditer(text):
         if match.start() != position:
             break
         position = match.end()
-        total += Decimal(match["number"]) * _MICROSECONDS[match["unit"]]
+        total += Fraction(match["number"]) * _MICROSECONDS[match["unit"]]
     if not text or position != len(text):
         raise ValueError(f"{text!r} is no duration (write it like 30s, 1h30m or 1.5h)")
-    if total != int(total):
+    if total.denominator != 1:
         raise ValueError(f"{text!r} is finer than a microsecond")
     try:
         return timedelta(microseconds=int(total))
