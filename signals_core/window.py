@@ -95,8 +95,8 @@ class Grain:
 
         Raises `ValueError` for a naive one, and where the bucket leaves the years 1 to 9999.
         """
-        instant = _utc(moment)
         try:
+            instant = _utc(moment)
             if self._length is None:
                 return self._calendar_window(instant)
             start = instant - (instant - _ORIGIN) % self._length
@@ -105,25 +105,40 @@ class Grain:
             raise ValueError(f"the bucket of {moment} leaves the calendar") from None
 
     def completed(self, start: datetime, end: datetime) -> list[Window]:
-        """Return the whole buckets within `[start, end]`, oldest first."""
-        return list(self._whole_buckets(_utc(start), _utc(end)))
+        """Return the whole buckets within `[start, end]`, oldest first.
+
+        Raises `ValueError` for naive moments, and where the first bucket begins before the year 1.
+        """
+        return list(self._whole_buckets(start, end))
 
     def _whole_buckets(self, start: datetime, end: datetime) -> Iterator[Window]:
-        if start >= end:
+        if _aware(start) >= _aware(end):
             return
-        window = self.window(start)
-        if window.start < start:
-            window = self.window(window.end)
-        while window.end <= end:
+        window = self._unless_last(start)
+        if window and window.start < start:
+            window = self._unless_last(window.end)
+        while window and window.end <= end:
             yield window
-            window = self.window(window.end)
+            window = self._unless_last(window.end)
+
+    def _unless_last(self, moment: datetime) -> Window | None:
+        """Return the bucket that holds `moment`; None for one that ends after the year 9999."""
+        try:
+            return self.window(moment)
+        except ValueError:
+            if moment.year == 1:
+                raise
+            return None
 
     def _calendar_window(self, instant: datetime) -> Window:
         first = _first_date(self.text, instant.astimezone(self._zone).date())
-        # Where clocks go back over midnight a date comes twice: it began when it first came.
+        # Where clocks jumped from before midnight to after it (Toronto, 1919), the new date is
+        # shown a little earlier than it begins.
         if instant < self._first_instant(first):
             first = _first_date(self.text, first - timedelta(days=1))
         following = _next_date(self.text, first)
+        # Where clocks go back over midnight a date comes twice: it began when it first came. And
+        # a date that never came has no bucket.
         while instant >= self._first_instant(following):
             first, following = following, _next_date(self.text, following)
         return Window(
@@ -162,9 +177,13 @@ def iso(moment: datetime) -> str:
 
 
 def _utc(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
+    return _aware(moment).astimezone(UTC)
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.utcoffset() is None:
         raise ValueError(f"{moment} has no time zone")
-    return moment.astimezone(UTC)
+    return moment
 
 
 def _first_date(unit: str, day: date) -> date:
