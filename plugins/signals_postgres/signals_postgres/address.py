@@ -36,11 +36,6 @@ class Address:
         database = given.get("dbname") or given.get("user") or ""
         return f"postgres at {host}:{given.get('port') or 5432}/{database}"
 
-    @property
-    def password(self) -> str | None:
-        """The password that the URI holds, if any."""
-        return self.parameters.get("password")
-
 
 def address_of(uri: str, connect_timeout: int) -> Address:
     """Read a URI (or libpq's `key=value` text). Raises `ValueError`, never showing the URI."""

@@ -23,12 +23,9 @@ class QueryError(Exception):
     """A query that the server, or signals, refuses."""
 
 
-def unreachable(target: str, error: Exception, password: str | None) -> Unavailable:
-    """Say why no connection came about; what the driver says goes without the password."""
-    text = str(error)
-    if password:
-        text = text.replace(password, "***")
-    lines = map(_plain, text.partition(_ATTEMPTS)[0].splitlines())
+def unreachable(target: str, error: psycopg.Error) -> Unavailable:
+    """Say why no connection came about."""
+    lines = map(_plain, str(error).partition(_ATTEMPTS)[0].splitlines())
     return Unavailable(f"{target}: {'; '.join(line for line in lines if line)}")
 
 

@@ -42,7 +42,7 @@ def connect(uri: Secret, timeout: timedelta) -> Link:
         # prepared by name, and a transaction is begun and ended by us alone.
         connection = psycopg.connect(**address.parameters, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
-        raise unreachable(address.target, error, address.password) from error
+        raise unreachable(address.target, error) from error
     return Link(connection, address.target)
 
 

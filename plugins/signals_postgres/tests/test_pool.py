@@ -115,6 +115,17 @@ def test_a_server_that_stops_during_a_reading_is_unavailable(
     source.close()
 
 
+def test_a_connection_lost_after_the_last_row_fails_nothing(
+    source: Postgres, ask: Callable[..., Request], execute: Execute
+) -> None:
+    """Rows that have all arrived are a reading, though the connection does not live to its end."""
+    rows = source.read(ask("SELECT generate_series(1, 3) AS n, pg_backend_pid() AS pid"))
+    pid = next(rows)["pid"]
+    execute(f"SELECT pg_terminate_backend({pid}, 5000)")
+    assert [row["n"] for row in rows] == [2, 3]
+    assert list(source.read(ask("SELECT 1 AS a"))) == [{"a": 1}]
+
+
 def test_a_rotated_password_is_taken_up_at_the_next_connect(
     postgres_server: PostgresServer, ask: Callable[..., Request], tmp_path: Path
 ) -> None:

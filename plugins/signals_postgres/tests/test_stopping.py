@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,6 +41,21 @@ except KeyboardInterrupt:
     source.close()
     print("interrupted")
 """
+
+
+class Watch:
+    """A clock that shows the seconds it is told."""
+
+    seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wait(self, condition: threading.Condition, seconds: float | None) -> bool:
+        return condition.wait(seconds)
 
 
 @contextmanager
@@ -99,18 +115,36 @@ def test_a_cancel_between_rows_ends_the_reading(
     wait_until(lambda: not execute(CONNECTED))
 
 
-def test_a_late_cancel_does_not_hit_the_next_reading(source: Postgres, ask: Ask) -> None:
+def test_a_reading_that_is_late_stops_between_rows(source: Postgres, execute: Execute) -> None:
+    """Past its time a reading takes no more rows, and ends the query that makes them."""
+    clock = Watch()
+    query = Postgres.Query(
+        "SELECT n, repeat('x', 1000) AS a, CASE WHEN n = 250 THEN pg_sleep(60)::text END AS b"
+        " FROM generate_series(1, 2000) AS n"
+    )
+    rows = source.read(Request("test", query, timeout=30, clock=clock))
+    next(rows)
+    clock.seconds = 31
+    with pytest.raises(Cancelled, match=r"^the read took longer than its timeout of 30 s$"):
+        list(rows)
+    wait_until(lambda: not execute(RUNNING))
+
+
+def test_a_late_cancel_does_not_hit_the_next_reading(
+    source: Postgres, ask: Ask, execute: Execute
+) -> None:
     """An abort kept from a finished reading does nothing to the connection's next user."""
-    first, second = ask("SELECT 1 AS a"), ask("SELECT 2 AS a")
-    rows = first, source.read(first)
-    next(rows[1])
-    late = list(first._aborts)
-    assert list(rows[1]) == []
-    reading = source.read(second)
-    next(reading)
-    for abort in late:
-        abort()
-    assert list(reading) == []
+    request = ask("SELECT 1 AS a")
+    rows = source.read(request)
+    next(rows)
+    late = list(request._aborts)
+    assert list(rows) == []
+    with in_thread(lambda: list(source.read(ask("SELECT pg_sleep(0.5)")))) as raised:
+        wait_until(lambda: execute(RUNNING))
+        for abort in late:
+            abort()
+    assert late
+    assert raised == []
 
 
 def test_rows_that_nobody_wants_are_not_read(source: Postgres, ask: Ask, execute: Execute) -> None:
