@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import urllib3
+from attrs import define
 
 from benchmarks.measure import Figure, in_turn
 from signals_core import Collector, MetricDefinition, Request, Row, Runner, Source
-from attrs import define
 from signals_vector.sink import Http
 
 METRICS = 10_000
@@ -67,7 +67,11 @@ def reading_of(sink: Http) -> Runner:
 
 def batches() -> Figure:
     """10 000 metrics in batches, against one request a metric."""
-    with receiver() as uri, reading_of(Http(uri)) as ours, reading_of(Http(uri, batch_metrics=1)) as single:
+    with (
+        receiver() as uri,
+        reading_of(Http(uri)) as ours,
+        reading_of(Http(uri, batch_metrics=1)) as single,
+    ):
         pairs = in_turn(lambda: ours.invoke("bench.http"), lambda: single.invoke("bench.http"), 3)
     return Figure("10 000 metrics over HTTP", "one request a metric", "at most 0.02", "s", pairs)
 

@@ -55,7 +55,7 @@ def supervised(work: Callable[[], T], request: Request, connection: Connection[S
         broken = False
         try:
             done.set_result(work())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
             broken = breaks_source(error)
             done.set_exception(error)
         finally:

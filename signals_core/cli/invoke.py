@@ -40,7 +40,7 @@ def invoke_each(
             got = ", ".join(error.delivered)
             output.say(f"{name}: delivered to {got}" if got else f"{name}: no sink has it")
             output.trace(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             failed += 1
             output.say(f"{name}: {reason_of(error)}", fg="red")
             output.trace(error)

@@ -88,7 +88,7 @@ def run(arguments: list[str]) -> int:
         _forget_standard_output()
         output.say("standard output: the reader went away")
         return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, no traceback unless asked for
         return output.report(error)
     return code if isinstance(code, int) else 0
 

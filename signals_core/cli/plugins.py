@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("type", required=False)
 @json_option
 @click.make_pass_decorator(Output)
-def plugins(output: Output, type: str | None, *, as_json: bool) -> int:  # noqa: A002
+def plugins(output: Output, type: str | None, *, as_json: bool) -> int:
     """Show the types that are installed, who provides them, and what is broken.
 
     With TYPE: its fields, and a collector to paste.
@@ -84,8 +84,9 @@ def _paragraph(cls: Any) -> Iterator[str]:
 
 
 def _fields(title: str, fields: dict[str, Any]) -> Iterator[str]:
-    from signals_core.duration import format_duration
     from datetime import timedelta
+
+    from signals_core.duration import format_duration
     from signals_core.fields import type_name
 
     yield f"{title}:" if fields else f"{title}: none"

@@ -39,13 +39,17 @@ def signals(project: Path) -> Signals:
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*SIGNALS, *map(str, arguments)],
-            cwd=project,
             env=environment(env),
             stdin=subprocess.DEVNULL,
             text=True,
             timeout=60,
             check=False,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+            **{
+                "cwd": project,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                **options,
+            },
         )
 
     return run

@@ -18,7 +18,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -146,6 +146,11 @@ class PostgresServer:
             log = self.folder / "log"
             error.add_note(log.read_text() if log.exists() else str(error.stderr))
             raise
+
+
+def name_of(uri: str) -> str:
+    """Return the name of the database that a URI of this module leads to."""
+    return urlsplit(uri).path.removeprefix("/")
 
 
 def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
