@@ -18,6 +18,7 @@ from attrs import field, frozen
 from signals_core.duration import format_duration, parse_duration
 
 _ORIGIN = datetime.min.replace(tzinfo=UTC)
+_MOMENT = timedelta(microseconds=1)
 _CALENDAR = ("1d", "1w", "1mo", "1q", "1y")
 _CALENDAR_UNIT = re.compile(r"[0-9.](d|w|mo|q|y)(?![a-z])")
 
@@ -109,9 +110,10 @@ class Grain:
 
         Raises `ValueError` for naive moments, and where the first bucket begins before the year 1.
         """
-        return list(self._whole_buckets(start, end))
+        return list(self.windows(start, end))
 
-    def _whole_buckets(self, start: datetime, end: datetime) -> Iterator[Window]:
+    def windows(self, start: datetime, end: datetime) -> Iterator[Window]:
+        """Yield what `completed` returns, one by one."""
         if _aware(start) >= _aware(end):
             return
         window = self._unless_last(start)
@@ -120,6 +122,15 @@ class Grain:
         while window and window.end <= end:
             yield window
             window = self._unless_last(window.end)
+
+    def backwards(self, start: datetime, end: datetime) -> Iterator[Window]:
+        """Yield the whole buckets within `[start, end]`, newest first."""
+        window = self.window(end)
+        if window.end > end:
+            window = self.window(window.start - _MOMENT)
+        while window.start >= start:
+            yield window
+            window = self.window(window.start - _MOMENT)
 
     def _unless_last(self, moment: datetime) -> Window | None:
         """Return the bucket that holds `moment`; None for one that ends after the year 9999."""

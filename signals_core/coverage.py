@@ -1,0 +1,239 @@
+"""Which windows have been read: interval sets, and what is due, missing, skipped, to be retried.
+
+All of it is pure: it is given the instants it compares and keeps nothing. A window is due at a
+level when `end + level <= W`, where W is the smaller of the runner's clock and the source's
+watermark. The first level is the collector's grace; each `revise` is a further one. One reading
+covers every level then due.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from heapq import merge
+
+from attrs import evolve, field, frozen
+
+from signals_core.collector import WindowPolicy
+from signals_core.window import Grain, Window
+
+Span = tuple[datetime, datetime]
+
+#: Later than any window that is ever read, and far enough from the end of the calendar.
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_FIRST_RETRY = timedelta(minutes=1)
+_LAST_RETRY = timedelta(hours=1)
+
+
+@frozen
+class Intervals:
+    """A set of instants, as disjoint half-open intervals in order; those that touch are one."""
+
+    spans: tuple[Span, ...] = ()
+
+    @classmethod
+    def of(cls, spans: Iterable[Span]) -> Intervals:
+        """Merge spans, given in any order."""
+        merged: list[Span] = []
+        for start, end in sorted(span for span in spans if span[0] < span[1]):
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+            else:
+                merged.append((start, end))
+        return cls(tuple(merged))
+
+    def __or__(self, other: Intervals) -> Intervals:
+        return Intervals.of((*self.spans, *other.spans))
+
+    def __bool__(self) -> bool:
+        return bool(self.spans)
+
+    def adding(self, start: datetime, end: datetime) -> Intervals:
+        """Return the set with one more interval."""
+        if start >= end:
+            return self
+        first = bisect_left(self.spans, start, key=lambda span: span[1])
+        last = bisect_right(self.spans, end, key=lambda span: span[0])
+        touched = self.spans[first:last]
+        joined = (
+            min(start, touched[0][0]) if touched else start,
+            max(end, touched[-1][1]) if touched else end,
+        )
+        return Intervals((*self.spans[:first], joined, *self.spans[last:]))
+
+    def without(self, start: datetime, end: datetime) -> Intervals:
+        """Return the set less one interval."""
+        kept: list[Span] = []
+        for span in self.spans:
+            kept += [(span[0], min(span[1], start)), (max(span[0], end), span[1])]
+        return Intervals(tuple(span for span in kept if span[0] < span[1]))
+
+    def covers(self, start: datetime, end: datetime) -> bool:
+        """Whether all of `[start, end)` is in the set."""
+        index = bisect_right(self.spans, start, key=lambda span: span[0]) - 1
+        return start >= end or (index >= 0 and self.spans[index][1] >= end)
+
+    def gaps(self, start: datetime, end: datetime) -> Iterator[Span]:
+        """Yield what of `[start, end)` is not in the set, in order."""
+        index = bisect_right(self.spans, start, key=lambda span: span[1])
+        for span_start, span_end in self.spans[index:]:
+            if span_start >= end:
+                break
+            if start < span_start:
+                yield start, span_start
+            start = max(start, span_end)
+        if start < end:
+            yield start, end
+
+
+@frozen
+class Failure:
+    """A window that could not be read: why, how often it was tried, and when it is tried again."""
+
+    window: Window
+    reason: str
+    attempts: int
+    retry_at: datetime
+
+
+@frozen
+class Level:
+    """One `revise` of a collector: since when it applies, and what has been read at it."""
+
+    since: datetime
+    covered: Intervals = Intervals()
+
+
+@frozen
+class Coverage:
+    """What is known of one collector's windows.
+
+    `start` is where history begins. `covered` has been read at the first level, `levels` holds the
+    further ones by their delay, `skipped` is what `catch_up` passed over, `failures` are by the
+    start of their window.
+    """
+
+    start: datetime
+    covered: Intervals = Intervals()
+    skipped: Intervals = Intervals()
+    levels: Mapping[timedelta, Level] = field(factory=dict)
+    failures: Mapping[datetime, Failure] = field(factory=dict)
+
+    def due(
+        self, grain: Grain, policy: WindowPolicy, seen: datetime, now: datetime
+    ) -> Iterator[Window]:
+        """Yield the windows to read, oldest first: missing ones and those to read again.
+
+        `seen` is W, the instant up to which everything is there; failed windows come when their
+        retry has come by the runner's clock `now`.
+        """
+        parts = [self._missing(grain, policy, seen)]
+        parts += [self._to_revise(grain, delay, seen) for delay in policy.revise]
+        last = None
+        for window in merge(*parts, key=lambda each: each.start):
+            failure = self.failures.get(window.start)
+            if window != last and (failure is None or failure.retry_at <= now):
+                yield window
+            last = window
+
+    def missing(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Iterator[Window]:
+        """Yield the due windows that have never been read, oldest first, failed ones included."""
+        return self._missing(grain, policy, seen)
+
+    def next_due(self, grain: Grain, policy: WindowPolicy, *, base: bool) -> datetime | None:
+        """Return when something is due next, by the clock alone; it may lie in the past.
+
+        Without `base` only what is read again counts, and what failed.
+        """
+        times = [failure.retry_at for failure in self.failures.values()]
+        if base:
+            times += self._first_missing(grain, policy)
+        for delay in policy.revise:
+            times += self._first_to_revise(grain, delay)
+        return min(times, default=None)
+
+    def excess(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Span | None:
+        """Return what `catch_up` says to skip: all but its last few missing windows."""
+        if policy.catch_up is None:
+            return None
+        left = policy.catch_up
+        for start, end in reversed(list(self._unread(seen - policy.grace))):
+            for window in grain.backwards(start, end):
+                if not left:
+                    return self.start, window.end
+                left -= 1
+        return None
+
+    def after_reading(self, window: Window, policy: WindowPolicy, seen: datetime) -> Coverage:
+        """Return the coverage after `window` was read: at every level then due."""
+        levels = {
+            delay: evolve(level, covered=level.covered.adding(window.start, window.end))
+            if window.end + delay <= seen
+            else level
+            for delay, level in self.levels.items()
+        }
+        return evolve(
+            self,
+            covered=self.covered.adding(window.start, window.end),
+            skipped=self.skipped.without(window.start, window.end),
+            levels=levels,
+            failures={key: each for key, each in self.failures.items() if key != window.start},
+        )
+
+    def after_failure(self, window: Window, reason: str, now: datetime) -> Coverage:
+        """Return the coverage after `window` failed: it is tried again, ever less often."""
+        earlier = self.failures.get(window.start)
+        attempts = earlier.attempts + 1 if earlier else 1
+        failure = Failure(window, reason, attempts, now + retry_delay(attempts))
+        return evolve(self, failures={**self.failures, window.start: failure})
+
+    def after_skipping(self, start: datetime, end: datetime) -> Coverage:
+        """Return the coverage after the windows of `[start, end)` were passed over."""
+        gaps = self.covered.gaps(start, end)
+        return evolve(
+            self,
+            skipped=self.skipped | Intervals.of(gaps),
+            failures={key: each for key, each in self.failures.items() if not start <= key < end},
+        )
+
+    def with_policy(self, policy: WindowPolicy, now: datetime) -> Coverage:
+        """Return the coverage under a policy: levels it newly has, and an earlier start."""
+        levels = {delay: self.levels.get(delay, Level(now)) for delay in policy.revise}
+        start = self.start if policy.start is None else min(self.start, policy.start)
+        return evolve(self, start=start, levels=levels)
+
+    def _unread(self, until: datetime) -> Iterator[Span]:
+        return (self.covered | self.skipped).gaps(self.start, until)
+
+    def _missing(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Iterator[Window]:
+        for start, end in self._unread(seen - policy.grace):
+            yield from grain.windows(start, end)
+
+    def _first_missing(self, grain: Grain, policy: WindowPolicy) -> Iterator[datetime]:
+        for start, end in self._unread(_LATEST):
+            for window in grain.windows(start, end):
+                if window.start not in self.failures:
+                    yield window.end + policy.grace
+                    return
+
+    def _first_to_revise(self, grain: Grain, delay: timedelta) -> Iterator[datetime]:
+        for window in self._to_revise(grain, delay, _LATEST):
+            if window.start not in self.failures:
+                yield window.end + delay
+                return
+
+    def _to_revise(self, grain: Grain, delay: timedelta, seen: datetime) -> Iterator[Window]:
+        level = self.levels.get(delay)
+        if level is None:
+            return
+        first = grain.window(level.since - delay).start
+        for start, end in self.covered.spans:
+            for gap in level.covered.gaps(max(start, first), min(end, seen - delay)):
+                yield from grain.windows(*gap)
+
+
+def retry_delay(attempts: int) -> timedelta:
+    """Return how long to wait after so many failures: a minute, doubling up to an hour."""
+    doublings = min(attempts - 1, 10)
+    return min(_FIRST_RETRY * (1 << doublings), _LAST_RETRY)
