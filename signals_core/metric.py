@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha1
 from itertools import chain
-from typing import Any, Literal, overload
+from math import isfinite
+from typing import Literal, overload
 from uuid import UUID
 
 from attrs import field, frozen
@@ -46,7 +47,12 @@ class Metric:
     window_end: datetime | None = None
 
     def encode(self) -> bytes:
-        """Return the wire form: one JSON object, without line break."""
+        """Return the wire form: one JSON object, without line break.
+
+        Raises `ValueError` for a value that is not finite, which JSON cannot hold.
+        """
+        if self.value is not None and not is_finite(self.value):
+            raise ValueError(f"the value of the metric {self.name!r} is {self.value}")
         uuid, value = str(self.uuid), "null" if self.value is None else number_text(self.value)
         return Envelope.of(self).line(uuid, value, tags_text(self.tags)).encode()
 
@@ -81,7 +87,7 @@ class Envelope:
         cls,
         *,
         name: str,
-        type: MetricType,  # noqa: A002 - the wire's own word
+        type: MetricType,
         collector: str,
         timestamp: datetime,
         bucket_start: datetime | None = None,
@@ -97,9 +103,7 @@ class Envelope:
             f',"timestamp":"{version}","grain_datetime":"{start}","collector":{_quote(collector)}'
         )
         tail += "".join(f',"{key}":{_quote(text)}' for key, text in rest.items() if text) + "}"
-        return cls(
-            f'","name":{_quote(name)},"value":', f',"type":"{type}","tags":{{', "}" + tail
-        )
+        return cls(f'","name":{_quote(name)},"value":', f',"type":"{type}","tags":{{', "}" + tail)
 
     @classmethod
     def of(cls, metric: Metric) -> Envelope:
@@ -231,7 +235,7 @@ class Identity:
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
-def uuid_text(hash: str) -> str:  # noqa: A002 - what it is
+def uuid_text(hash: str) -> str:
     """Write a hash as a UUID of version 5, as `str(UUID(hex=…, version=5))` would, but quicker."""
     variant = _VARIANT[hash[16]]
     return f"{hash[:8]}-{hash[8:12]}-5{hash[13:16]}-{variant}{hash[17:20]}-{hash[20:32]}"
@@ -250,7 +254,7 @@ def version_text(timestamp: datetime) -> str:
 
 
 def number_text(value: Number) -> str:
-    """Write a number digit by digit: a `Decimal` never with an exponent, a float as short as can be."""
+    """Write a number: a `Decimal` digit by digit, never with an exponent, a float in short."""
     if isinstance(value, float):
         return float.__repr__(value)
     if isinstance(value, Decimal):
@@ -259,6 +263,13 @@ def number_text(value: Number) -> str:
         return int.__repr__(value)
     except ValueError:  # more digits than Python converts at once
         return format(Decimal(value), "f")
+
+
+def is_finite(value: Number) -> bool:
+    """Whether a number is one that JSON can hold."""
+    if isinstance(value, Decimal):  # math.isfinite would make a float of it, too large or not
+        return value.is_finite()
+    return isinstance(value, int) or isfinite(value)
 
 
 def tags_text(tags: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -10,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from signals_core.metric import number_text
+from signals_core.metric import is_finite, number_text
 from signals_core.window import iso
 
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?P<exponent>[eE][+-]?[0-9]+)?")
-_LARGEST_EXPONENT = 10_000  # text is no way around what a database's numeric type can hold
+# Text is no way around what a database's numeric type can hold: its exponent has four digits.
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?P<exponent>[eE][+-]?0*[0-9]{1,4})?")
 
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "a boolean"),
@@ -42,10 +41,10 @@ def value_text(value: Any, column: str) -> str:
     if isinstance(value, str):
         if text := _number_in(value):
             return text
-        found = f"the text {_cut(value)!r}"
+        found = f"the text {_cut(str.__str__(value))!r}"
     elif isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         found = _kind_of(value)
-    elif math.isfinite(value):
+    elif is_finite(value):
         return number_text(value)
     else:
         found = str(value)
@@ -59,9 +58,9 @@ def tag_text(value: Any, column: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float, Decimal)):
-        return number_text(value) if math.isfinite(value) else str(value)
+        return number_text(value) if is_finite(value) else str(value)
     if isinstance(value, datetime):
-        return value.isoformat() if value.tzinfo is None else iso(value)
+        return _time_text(value, column)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, UUID):
@@ -69,14 +68,21 @@ def tag_text(value: Any, column: str) -> str:
     raise Unfit(column, _kind_of(value), "tag", "cast it to text, or take it out of the result")
 
 
+def _time_text(moment: datetime, column: str) -> str:
+    if moment.utcoffset() is None:
+        return moment.replace(tzinfo=None).isoformat()
+    try:
+        return iso(moment)
+    except OverflowError:
+        remedy = "in UTC it leaves the calendar: cast it to text"
+        raise Unfit(column, f"the time {moment}", "tag", remedy) from None
+
+
 def _number_in(text: str) -> str | None:
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None
-    exponent = match["exponent"]
-    if exponent is None:
-        return text
-    return format(Decimal(text), "f") if abs(int(exponent[1:])) <= _LARGEST_EXPONENT else None
+    return match[0] if match["exponent"] is None else format(Decimal(match[0]), "f")
 
 
 def _kind_of(value: Any) -> str:
