@@ -19,7 +19,15 @@ from attrs import define, field, frozen
 
 from signals_core.collector import Collector, MetricDefinition, Reading
 from signals_core.errors import RowError
-from signals_core.metric import Batch, Envelope, Identity, Metrics, netstring, uuid_text
+from signals_core.metric import (
+    Batch,
+    Envelope,
+    Identity,
+    Metric,
+    Metrics,
+    netstring,
+    uuid_text,
+)
 from signals_core.pinned import Unfit, tag_text, value_text
 from signals_core.plugin import Row
 from signals_core.window import Window
@@ -84,10 +92,14 @@ def _runs(rows: Iterable[Row], most: int) -> Iterator[tuple[int, tuple[str, ...]
 
 @frozen
 class _Column:
-    """A column that becomes a tag, and the tags it has become so far."""
+    """A column that becomes a tag, and the tags it has become so far.
+
+    Cells of the types `values` are no tags: they are numbers of which someone forgot the metric.
+    """
 
     name: str
     key: _Tag
+    values: tuple[type, ...]
     remembered: dict[str, _Tag] = field(factory=dict)
 
     def tags(self, rows: list[Row]) -> list[_Tag]:
@@ -107,6 +119,9 @@ class _Column:
     def _other(self, cell: Any) -> _Tag:
         if cell is None:
             return "", ""  # NULL is the absence of the tag
+        if isinstance(cell, self.values):
+            remedy = "add a metric for it, or cast it to text to make it a tag"
+            raise Unfit(self.name, "a number that no metric names", "tag", remedy)
         text = tag_text(cell, self.name)
         return self.remembered.get(text) or self._new(text)
 
@@ -143,7 +158,7 @@ class _Output:
             digest = hash_of(pairs.encode())
             lines.append(line(uuid_text(digest), value, text))
             if digest in seen:
-                raise _Twice(len(lines) - 1, lines)
+                raise _Twice(lines)
             seen.add(digest)
         return lines
 
@@ -159,13 +174,12 @@ class _Output:
         ]
 
 
-class _Twice(Exception):  # noqa: N818 - becomes a RowError where the row is known
-    """The last of `lines` has the tags of an earlier one."""
+class _Twice(Exception):
+    """The last of `lines` has the tags of an earlier one, or of one in an earlier run."""
 
-    def __init__(self, index: int, lines: list[str | None]) -> None:
-        self.index = index
-        self.lines = [line for line in lines if line]
-        super().__init__(index)
+    def __init__(self, lines: list[str | None]) -> None:
+        self.lines = lines
+        super().__init__()
 
 
 def _tags(rows: list[Row], layout: _Layout) -> tuple[list[str], list[str]]:
@@ -247,48 +261,55 @@ class _Distillation:
     ) -> list[str | None]:
         if output.column not in shape:
             raise _no_value(number, rows[0], output.column)
-        layout = output.layouts.get(shape) or self._lay_out(shape, rows[0], output)
+        layout = output.layouts.get(shape) or self._lay_out(shape, output)
         try:
             return output.lines(rows, layout)
         except (Unfit, UnicodeEncodeError):
             raise _unfit(number, rows, output.column, layout) from None
         except _Twice as twice:
-            raise self._twice(number, rows, twice) from None
+            raise self._twice(number, rows, twice.lines, output) from None
 
-    def _lay_out(self, shape: tuple[str, ...], row: Row, output: _Output) -> _Layout:
+    def _lay_out(self, shape: tuple[str, ...], output: _Output) -> _Layout:
         entries: dict[str, _Column | _Tag] = {
             name: _joined(_key(name), text) for name, text in output.tags.items()
         }
+        values = (float, Decimal) if self.many else ()
         for name in shape:
             if name not in self.value_columns:
-                self._refuse_column(name, row, output.tags)
-                entries[name] = _Column(name, _key(name))
+                _refuse_column(name, output.tags)
+                entries[name] = _Column(name, _key(name), values)
         output.layouts[shape] = layout = [entries[name] for name in sorted(entries)]
         return layout
 
-    def _refuse_column(self, name: Any, row: Row, configured: Mapping[str, str]) -> None:
-        if not isinstance(name, str):
-            raise RowError(f"the column {name!r} has a name that is no text")
-        if name in configured:
-            raise RowError(
-                f"the column {name!r} meets a configured tag of the same name "
-                "(rename the column with AS, or take the tag out of the configuration)"
-            )
-        if self.many and isinstance(row[name], (float, Decimal)):
-            raise RowError(
-                f"the column {name!r} holds a number that no metric names: {_shown(row)} "
-                "(add a metric for it, or cast it to text to make it a tag)"
-            )
-
-    def _twice(self, number: int, rows: list[Row], twice: _Twice) -> RowError:
-        earlier = [*self.batches, Batch(line.encode() for line in twice.lines)]
-        twin = earlier[-1][-1]
-        first = next(metric for metric in Metrics(earlier) if metric.uuid == twin.uuid)
-        tags = ", ".join(f"{key}={text}" for key, text in twin.tags.items()) or "none"
+    def _twice(
+        self, number: int, rows: list[Row], lines: list[str | None], output: _Output
+    ) -> RowError:
+        *before, twin = lines
+        assert twin is not None
+        metric = Metric.decode(twin.encode())
+        head = twin[: twin.index(",")]  # the uuid
+        same = [index for index, line in enumerate(before) if line and line.startswith(head)]
+        if same:
+            first = f"row {number + same[0]} is {_shown(rows[same[0]])}"
+        else:
+            earlier = next(each for each in Metrics(self.batches) if each.uuid == metric.uuid)
+            columns = {key: text for key, text in metric.tags.items() if key not in output.tags}
+            first = f"an earlier one is {_shown({**columns, output.column: earlier.value})}"
+        tags = ", ".join(f"{key}={text}" for key, text in metric.tags.items()) or "none"
         return RowError(
-            f"two rows make the same metric {twin.name!r} with the tags {tags}: one has "
-            f"{first.value}, row {number + twice.index} is {_shown(rows[twice.index])} (a GROUP "
-            "BY column is missing from the result, or the rows are not aggregated)"
+            f"two rows make the same metric {metric.name!r} with the tags {tags}: {first}, row "
+            f"{number + len(before)} is {_shown(rows[len(before)])} (a GROUP BY column is missing "
+            "from the result, or the rows are not aggregated)"
+        )
+
+
+def _refuse_column(name: Any, configured: Mapping[str, str]) -> None:
+    if not isinstance(name, str) or name != name.encode(errors="replace").decode():
+        raise RowError(f"the column {name!r} has a name that is no text")
+    if name in configured:
+        raise RowError(
+            f"the column {name!r} meets a configured tag of the same name "
+            "(rename the column with AS, or take the tag out of the configuration)"
         )
 
 

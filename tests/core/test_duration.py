@@ -40,8 +40,16 @@ def test_units(text, seconds):
 
 @pytest.mark.parametrize(
     "text",
-    ["30 s", "1", "-1h", "+1h", "1.h", ".5h", "1e3s", "1H", "1mo", "1y", "1q", "1us", "1µs"]
-    + ["1h 30m", " 1h", "1h\n", "h", "1hm", "1_0s", "\u0661s", "\uff11s", "1,5h", ""],
+    ["", "1", "h", "30 s", "1h 30m", " 1h", "1h\n", "-1h", "+1h", "1.h", ".5h", "1,5h", "1_0s"],
+)
+def test_no_number(text):
+    """A duration is made of digits and units, without signs and spaces."""
+    with pytest.raises(ValueError, match=r"is no duration \(write it like 30s, 1h30m or 1.5h\)"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3s", "1H", "1hm", "1mo", "1y", "1q", "1us", "1µs", "\u0661s", "\uff11s"]
 )
 def test_no_duration(text):
     """Any other text is refused with an example of what would be right."""
