@@ -8,9 +8,16 @@ from signals_core import hookimpl
 
 
 @hookimpl
+def signals_register_sources(register: Callable[[str, str], None]) -> None:
+    """Register the source that needs no package of its own."""
+    register("sqlite", "signals_core.builtin.sqlite:SQLite")
+
+
+@hookimpl
 def signals_register_sinks(register: Callable[[str, str], None]) -> None:
     """Register the sinks that need no package of their own."""
     register("console", "signals_core.builtin.console:Console")
+    register("file", "signals_core.builtin.file:File")
 
 
 @hookimpl

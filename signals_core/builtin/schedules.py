@@ -70,7 +70,7 @@ class Cron(Schedule):
         from cronsim import CronSim, CronSimError
 
         expression = _NAMED.get(self.cron, self.cron)
-        if len(expression.split()) != 5:  # noqa: PLR2004 - the fields of cron
+        if len(expression.split()) != 5:
             raise ValueError(f"{self.cron!r} is no cron expression (it has five fields, or @daily)")
         try:
             return next(CronSim(expression, moment))
