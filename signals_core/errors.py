@@ -4,6 +4,7 @@
     ├── ConfigError       mistakes in a configuration, all at once
     ├── DeliveryError     a reading that some sinks did not take
     ├── RowError          rows that cannot become metrics (also a ValueError)
+    ├── NotDue            a window that cannot be read yet (also a ValueError)
     ├── PluginError       a type that cannot be used: unknown, broken or misdeclared
     ├── Cancelled         a read that was told to stop
     ├── Unavailable       a source or receiver that cannot be reached
@@ -76,6 +77,10 @@ class DeliveryError(SignalsError):
 
 class RowError(SignalsError, ValueError):
     """Rows that cannot become metrics: the message names the row, the column and the remedy."""
+
+
+class NotDue(SignalsError, ValueError):
+    """A window that is asked for before it is due."""
 
 
 class PluginError(SignalsError):

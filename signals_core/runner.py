@@ -17,7 +17,7 @@ from signals_core.check import Check, check_query, check_sink
 from signals_core.clock import Clock, SystemClock
 from signals_core.collector import Collector, Reading, problems_of
 from signals_core.connections import Connection, Connections
-from signals_core.errors import ConfigError, DeliveryError, Problem, reason_of
+from signals_core.errors import ConfigError, DeliveryError, NotDue, Problem, reason_of
 from signals_core.plugin import Request, Sink, Source
 from signals_core.window import Grain, Window
 
@@ -162,7 +162,7 @@ class Runner:
             return due
         window = grain.window(at)
         if window.end > due.end:
-            raise ValueError(
+            raise NotDue(
                 f"{collector.name}: the window {window} is not due before "
                 f"{(window.end + policy.grace).isoformat()} (its end and {policy.grace} of grace)"
             )

@@ -12,7 +12,7 @@ import click
 
 from signals_core.cli.output import Output
 from signals_core.collector import Collector, Reading
-from signals_core.errors import DeliveryError, is_surprise, reason_of
+from signals_core.errors import DeliveryError, NotDue, is_surprise, reason_of
 from signals_core.plugin import Sink
 from signals_core.registry import Registry
 from signals_core.runner import Runner
@@ -40,6 +40,8 @@ def invoke_each(
             got = ", ".join(error.delivered)
             output.say(f"{name}: delivered to {got}" if got else f"{name}: no sink has it")
             output.trace(error)
+        except NotDue as error:
+            raise click.BadParameter(str(error), param_hint="--at") from error
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             failed += 1
             output.say(f"{name}: {reason_of(error)}", fg="red")

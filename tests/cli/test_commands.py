@@ -67,7 +67,7 @@ def at_terminal(project: Path, *arguments: str) -> str:
     with subprocess.Popen(
         [*SIGNALS, *arguments],
         cwd=project,
-        env=environment({"TERM": "xterm", "COLUMNS": "120"}),
+        env=environment({"TERM": "dumb", "COLUMNS": "120"}),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,

@@ -119,7 +119,8 @@ def test_query_is_wrong(signals: Signals, write: Write, users: str) -> None:
 
 def test_raw_data(signals: Signals, write: Write, users: str) -> None:
     """A query that returns raw data stops at max_rows and is told so."""
-    sql = "SELECT i::text AS tag, 1 AS value FROM generate_series(1, 100000000) i"
+    series = "generate_series(1, 10000)"
+    sql = f"SELECT a * 10000 + b AS tag, 1 AS value FROM {series} a, {series} b"
     said = invoke(signals, write, users, sql)
     assert said == (
         "users: more than 100000 rows: the query returns raw data "
