@@ -54,12 +54,13 @@ def show() -> int:
     LINES.unlink(missing_ok=True)
     if code := signals("config", "validate") or signals("config", "invoke", "shop.*"):
         return code
-    first = LINES.read_text().partition("\n")[0]
+    last = LINES.read_text().splitlines()[-1]
     say(f"""
 Three YAML files in examples/quickstart made these metrics: each is one query, which the database
-answers with a few rows. The same went to examples/quickstart/metrics.jsonl, as receivers get it:
+answers with a few rows. The same went to examples/quickstart/metrics.jsonl, as receivers get it,
+one metric a line:
 
-{first}
+{last}
 
 Change a query and run this again, or try
 
