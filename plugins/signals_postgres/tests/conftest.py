@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from parts.postgres import PostgresServer
+from parts.postgres import PostgresServer, name_of
 from signals_core import Grain, Request, Secret, Window
 from signals_postgres.source import Postgres
 
@@ -78,7 +78,7 @@ def execute(postgres_server: PostgresServer, database: str) -> Callable[[str], l
 
     `DATABASE_NAME` in them stands for its name.
     """
-    name = database.partition("@/")[2].partition("?")[0]
+    name = name_of(database)
     return lambda sql: postgres_server.execute(sql.replace("DATABASE_NAME", name), name)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from parts.postgres import PostgresServer, wait_until
+from parts.postgres import PostgresServer, name_of, wait_until
 from signals_core import Request
 from signals_postgres.source import Postgres
 
@@ -22,7 +22,7 @@ def pooled(postgres_server: PostgresServer, database: str, tmp_path: Path) -> It
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    name = database.partition("@/")[2].partition("?")[0]
+    name = name_of(database)
     server = f"host={postgres_server.folder} port={postgres_server.port} user=postgres"
     settings = tmp_path / "pgbouncer.ini"
     settings.write_text(
