@@ -117,7 +117,7 @@ class _Transaction:
             self.request.check()
         if is_cancelled(error) and time.monotonic() - self.began > self.seconds - _TICK:
             raise TimeoutError(
-                f"the query was ended by the server after {self.seconds:.3g} s (timeout)"
+                f"the query was ended by the server after {round(self.seconds, 2):g} s (timeout)"
             ) from error
         raise translated(
             error,
