@@ -6,11 +6,12 @@ Without arguments it shows the main job; with arguments it runs `signals ARGUMEN
 from __future__ import annotations
 
 import os
+import pty
 import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from shlex import join
@@ -41,7 +42,7 @@ TABLES = f"""
 
 def main(arguments: list[str]) -> int:
     """Run `signals ARGUMENTS` on the shop, or show the main job."""
-    say("Starting a PostgreSQL that lives as long as this command ...")
+    tell("Starting a PostgreSQL that lives as long as this command ...")
     with running_shop() as uri:
         os.environ["SHOP_URI"] = uri
         if arguments:
@@ -52,8 +53,9 @@ def main(arguments: list[str]) -> int:
 def show() -> int:
     """Validate the collectors, run them, and say what there is to try."""
     LINES.unlink(missing_ok=True)
-    if code := signals("config", "validate") or signals("config", "invoke", "shop.*"):
-        return code
+    for command in (("config", "validate"), ("config", "invoke", "shop.*")):
+        if code := signals_shown(*command):
+            return code
     last = LINES.read_text().splitlines()[-1]
     say(f"""
 Three YAML files in examples/quickstart made these metrics: each is one query, which the database
@@ -74,8 +76,24 @@ Change a query and run this again, or try
 
 def signals(*arguments: str) -> int:
     """Run the command line of signals as a person would, and return its exit code."""
-    say(f"\n$ {join(['signals', *arguments])}")
     return subprocess.run(["signals", *arguments], cwd=HERE, check=False).returncode
+
+
+def signals_shown(*arguments: str) -> int:
+    """Run signals at a terminal even where there is none, for in a pipe it prints JSON lines."""
+    say(f"\n$ {join(['signals', *arguments])}")
+    if sys.stdout.isatty():
+        return signals(*arguments)
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "dumb", "COLUMNS": "100"}
+    process = subprocess.Popen(["signals", *arguments], cwd=HERE, stdout=theirs, env=environment)
+    os.close(theirs)
+    with suppress(OSError):  # which is how Linux says that the other end is closed
+        while chunk := os.read(ours, 4096):
+            sys.stdout.buffer.write(chunk.replace(b"\r", b""))
+            sys.stdout.flush()
+    os.close(ours)
+    return process.wait()
 
 
 @contextmanager
@@ -109,7 +127,9 @@ def fill(uri: str) -> None:
                 customer = dice.randint(1, len(customers))
                 cents = round(dice.lognormvariate(8, 0.7))
                 orders.append((len(orders) + 1, customer, f"{cents / 100:.2f}", moment))
-    say(f"Filling it: {len(customers)} customers, {len(orders)} orders of the last {DAYS} days ...")
+    tell(
+        f"Filling it: {len(customers)} customers, {len(orders)} orders of the last {DAYS} days ..."
+    )
     with psycopg.connect(uri) as connection, connection.cursor() as cursor:
         cursor.execute(TABLES)
         for table, rows in (("customers", customers), ("orders", orders)):
@@ -125,8 +145,13 @@ def moments_of(dice: random.Random, midnight: datetime) -> list[datetime]:
 
 
 def say(text: str) -> None:
-    """Tell a person what is going on, in order with the output of signals."""
+    """Show something, in order with the output of signals."""
     print(text, flush=True)
+
+
+def tell(text: str) -> None:
+    """Tell a person what is going on meanwhile, apart from the output."""
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
