@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from threading import Lock
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from signals_core.references import expand, has_references
 
@@ -14,11 +16,13 @@ MASK = "***"
 # word, or the password "a" would riddle every message.
 _ANYWHERE = 6
 
+# A password that should have been percent-encoded (it holds a slash) is one nevertheless.
 _USERINFO = re.compile(
-    r"(?P<head>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*:)(?P<password>[^\s/?#]+)@"
+    r"(?P<head>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*:)(?P<password>[^\s/?#]+|[^\s'\"]+)@"
 )
 _PARAMETER = re.compile(
-    r"(?i)(?P<head>\b(?:ssl)?(?:password|passwd|pwd|token|secret|api_?key)=)(?P<value>[^&\s'\"]+)"
+    r"(?i)(?P<head>(?<![\w.-])[\w.-]*(?:password|passwd|pwd|token|secret|api_?key)=)"
+    r"(?P<value>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^&\s'\"]+)"
 )
 
 
@@ -38,13 +42,18 @@ class _KnownSecrets:
             longest_first = sorted(self._values, key=lambda value: (-len(value), value))
             self._pattern = re.compile("|".join(map(_pattern_of, longest_first)))
 
-    def hide(self, text: str) -> str:
-        return self._pattern.sub(MASK, text) if self._pattern else text
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        if self._pattern:
+            yield from (match.span() for match in self._pattern.finditer(text))
 
 
 def _pattern_of(value: str) -> str:
     escaped = re.escape(value)
-    return escaped if len(value) >= _ANYWHERE else rf"(?<!\w){escaped}(?!\w)"
+    if len(value) >= _ANYWHERE:
+        return escaped
+    before = r"(?<!\w)" if re.match(r"\w", value[0]) else ""
+    after = r"(?!\w)" if re.match(r"\w", value[-1]) else ""
+    return f"{before}{escaped}{after}"
 
 
 _known = _KnownSecrets()
@@ -52,20 +61,36 @@ _known = _KnownSecrets()
 
 def remember(value: str) -> None:
     """Have `mask` hide `value`, and the password inside it when it is a URI, from now on."""
-    values = {value.strip()}
+    values = _spellings(value.strip())
     for match in _USERINFO.finditer(value):
         user = match["head"].rpartition("://")[2].rstrip(":")
         # A password equal to its user name ("test:test") hides nothing: masked in URIs only.
-        values |= {match["password"], unquote(match["password"])} - {user}
-    values |= {match["value"] for match in _PARAMETER.finditer(value)}
+        values |= _spellings(match["password"]) - {user, unquote(user)}
+    for match in _PARAMETER.finditer(value):
+        values |= _spellings(match["value"].strip("'\""))
     _known.add(values - {""})
+
+
+def _spellings(value: str) -> set[str]:
+    """Return `value` as it stands in text, in URIs, and between quotes in Python and JSON."""
+    in_uri = quote(value, safe="", errors="replace")
+    return {value, unquote(value), in_uri, repr(value)[1:-1], json.dumps(value)[1:-1]}
 
 
 def mask(text: str) -> str:
     """Return `text` with every known secret and every password inside a URI replaced by `***`."""
-    hidden = _known.hide(text)
-    hidden = _USERINFO.sub(rf"\g<head>{MASK}@", hidden)
-    return _PARAMETER.sub(rf"\g<head>{MASK}", hidden)
+    # All are looked for in the text as it came: a secret called "password" hides no "password=".
+    spans = [
+        *_known.spans(text),
+        *(match.span("password") for match in _USERINFO.finditer(text)),
+        *(match.span("value") for match in _PARAMETER.finditer(text)),
+    ]
+    pieces, end = [], 0
+    for start, stop in sorted(spans):
+        if start >= end:
+            pieces += [text[end:start], MASK]
+        end = max(end, stop)
+    return "".join([*pieces, text[end:]])
 
 
 class Secret:
@@ -80,10 +105,12 @@ class Secret:
 
     def __init__(self, template: str) -> None:
         self._template = template
+        if not has_references(template):
+            remember(template)
 
     def reveal(self) -> str:
         """Return the text in clear. Raises `LookupError` when what it refers to is not there."""
-        value = expand(self._template) if has_references(self._template) else self._template
+        value = expand(self._template, on_file=remember)
         remember(value)
         return value
 
