@@ -14,8 +14,11 @@ from pathlib import Path
 _REFERENCE = re.compile(
     r"\$\$\{"
     r"|\$\{file:(?P<file>[^}]+)\}"
-    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:[^}\\]|\\.)*))?\}"
-    r"|(?P<malformed>\$\{[^}]*\}?)"
+    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
+    # a reference in a default is none: it would end at the inner brace
+    r"(?::-(?P<default>(?:[^}\\$]|\\.|\$(?!\{[^}\\]*\}))*))?\}"
+    r"|(?P<malformed>\$\{[^}]*\}?)",
+    re.DOTALL,
 )
 
 
@@ -81,6 +84,8 @@ def anchored(template: str, folder: Path) -> str:
 def _content_of(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    except UnicodeDecodeError:
+        raise Unresolved(f"the file {path} cannot be read: not UTF-8 text") from None
+    except (OSError, ValueError) as error:  # ValueError: no file can have that name
+        reason = getattr(error, "strerror", None) or str(error)
         raise Unresolved(f"the file {path} cannot be read: {reason}") from None
