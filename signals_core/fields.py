@@ -18,8 +18,8 @@ from signals_core.secret import Secret
 SCALARS = (str, int, float, bool, Decimal, Path, timedelta, datetime, Secret)
 
 _ALLOWED = (
-    "str int float bool Decimal Path timedelta datetime Secret Json Literal Enum list "
-    "dict[str, X] X | None and nested attrs classes"
+    "str int float bool Decimal Path timedelta datetime Secret Json Literal (of text) Enum "
+    "list[X] dict[str, X] X | None and nested attrs classes"
 )
 
 
@@ -38,8 +38,8 @@ def is_own_attrs_class(cls: type) -> bool:
     return "__attrs_attrs__" in cls.__dict__
 
 
-def fields_of(cls: type) -> dict[str, Field]:
-    """Return the configuration fields of an attrs class by key.
+def fields_of(cls: type, *, inside: tuple[type, ...] = ()) -> dict[str, Field]:
+    """Return the configuration fields of an attrs class by key; `inside` are those around it.
 
     Raises `PluginError` for an undecorated class, for an annotation that cannot be resolved and
     for a type that no configuration can hold.
@@ -50,7 +50,7 @@ def fields_of(cls: type) -> dict[str, Field]:
         )
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except (NameError, TypeError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - an annotation is code like any other
         raise PluginError(
             f"an annotation of {cls.__qualname__} cannot be resolved: {error}",
             "import what it names where the class is defined, outside TYPE_CHECKING",
@@ -60,7 +60,7 @@ def fields_of(cls: type) -> dict[str, Field]:
         if not attribute.init:
             continue
         key, kind = attribute.alias, hints.get(attribute.name, attribute.type)
-        if not _is_allowed(kind):
+        if not _is_allowed(kind, (*inside, cls)):
             raise PluginError(
                 f"the field {key} of {cls.__qualname__} has the type {type_name(kind)}",
                 f"a configuration field may be: {_ALLOWED}",
@@ -89,25 +89,35 @@ def optional_of(kind: Any) -> Any | None:
 def _default_of(attribute: attrs.Attribute[Any]) -> Any:
     default: Any = attribute.default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
-        return None if default.takes_self else default.factory()
+        return None if default.takes_self else _made_by(default.factory, attribute.name)
     return None if default is attrs.NOTHING else default
 
 
-def _is_allowed(kind: Any) -> bool:
+def _made_by(factory: Any, name: str) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        raise PluginError(
+            f"the default of the field {name} cannot be made: {error}",
+            "a default is made without arguments and does no I/O",
+        ) from error
+
+
+def _is_allowed(kind: Any, inside: tuple[type, ...]) -> bool:
     if kind in SCALARS or kind == Json:
         return True
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         return all(isinstance(option, str) for option in arguments)
     if origin is list:
-        return _is_allowed(arguments[0])
+        return _is_allowed(arguments[0], inside)
     if origin is dict:
-        return arguments[0] is str and _is_allowed(arguments[1])
+        return arguments[0] is str and _is_allowed(arguments[1], inside)
     if (inner := optional_of(kind)) is not None:
-        return _is_allowed(inner)
+        return _is_allowed(inner, inside)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return True
-    if isinstance(kind, type) and is_own_attrs_class(kind):
-        fields_of(kind)
+    if isinstance(kind, type) and is_own_attrs_class(kind) and kind not in inside:
+        fields_of(kind, inside=inside)
         return True
     return False

@@ -275,7 +275,7 @@ def test_decoded_values(text, value):
 )
 def test_what_json_cannot_hold(value):
     """A value that is not finite is refused rather than written as JSON that nobody reads."""
-    with pytest.raises(ValueError, match="the value of the metric 'core[.]users[.]signups' is"):
+    with pytest.raises(ValueError, match=r"the value of the metric 'core[.]users[.]signups' is"):
         metric_of(value=value).encode()
 
 
