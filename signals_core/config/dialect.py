@@ -11,27 +11,31 @@ from collections.abc import Callable
 
 from attrs import evolve
 
-from signals_core.config.nodes import Items, Keys, Node, Scalar
+from signals_core.config.nodes import Items, Keys, Node, Scalar, is_null
+from signals_core.config.structure import Failed, Structurer
 from signals_core.errors import Problem
 
-_ARGUMENT = r"""(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)"""
+_ARGUMENT = r"""(?:"((?:[^"\\\n]|\\.)*)"|`([^`]*)`)"""
 _CALL = re.compile(
-    r"\{\{-?\s*(?P<function>getEnvOrDefault|getEnv)\s+"
-    + _ARGUMENT
-    + r"(?:\s+"
-    + _ARGUMENT
-    + r")?\s*-?\}\}"
+    r"(?:\s*\{\{-\s|\{\{)\s*"
+    r"(?:getEnv\s+" + _ARGUMENT + r"|getEnvOrDefault\s+" + _ARGUMENT + r"\s+" + _ARGUMENT + r")"
+    r"\s*(?:\s-\}\}\s*|\}\})"
 )
+_OTHER_CALL = re.compile(r"\{\{-?\s*getEnv\w*[^}]*(?:\}\})?")
+_ESCAPE = re.compile(r"\\(?:x(..)|u(.{4})|U(.{8})|([0-7]{3})|(.))", re.DOTALL)
+_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
 _WINDOWED = ("historic_tumbling_window", "window")
 _PREFIX = "metric."
 
 Note = Callable[[Problem], None]
 
 
-def modernise(document: Keys, note: Note) -> Keys:
+def modernise(document: Keys, structurer: Structurer) -> Keys:
     """Return the document in today's shape; what has no counterpart is noted."""
-    document = _with_references(document)
-    document = _with_tag_mappings(document, note)
+    note = structurer.note
+    document = with_references(document, note)
+    document = _with_tag_mappings(document, structurer)
     strategies = [
         *_strategy(document, "collector", "invocation_strategy"),
         *_strategy(document, "source", "strategy"),
@@ -43,60 +47,81 @@ def modernise(document: Keys, note: Note) -> Keys:
     return document
 
 
-def _with_references(node: Keys) -> Keys:
-    def rewrite(node: Node) -> Node:
-        if isinstance(node, Scalar):
-            return (
-                evolve(node, text=_CALL.sub(_reference, node.text)) if "{{" in node.text else node
-            )
-        if isinstance(node, Items):
-            return evolve(node, nodes=[rewrite(item) for item in node.nodes])
-        return evolve(node, nodes={key: rewrite(item) for key, item in node.nodes.items()})
+def with_references(keys: Keys, note: Note) -> Keys:
+    """Return the mapping with its template calls written as references."""
+    return _rewritten_keys(keys, note)
 
-    rewritten = rewrite(node)
-    assert isinstance(rewritten, Keys)
-    return rewritten
+
+def _rewritten_keys(keys: Keys, note: Note) -> Keys:
+    return evolve(keys, nodes={key: _rewritten(item, note) for key, item in keys.nodes.items()})
+
+
+def _rewritten(node: Node, note: Note) -> Node:
+    if isinstance(node, Keys):
+        return _rewritten_keys(node, note)
+    if isinstance(node, Items):
+        return evolve(node, nodes=[_rewritten(item, note) for item in node.nodes])
+    if "{{" not in node.text:
+        return node
+    text = _CALL.sub(_reference, node.text)
+    if other := _OTHER_CALL.search(text):
+        remedy = 'write {{ getEnv "NAME" }} or {{ getEnvOrDefault "NAME" "default" }}'
+        note(node.mark.problem(f"{other[0]!r} is no call that is known", remedy))
+        return evolve(node, refused=True)
+    return evolve(node, text=text)
 
 
 def _reference(match: re.Match[str]) -> str:
-    name = _unquoted(match[2], match[3])
-    if match["function"] == "getEnv":
+    if (name := _unquoted(match[1], match[2])) is not None:
         return f"${{{name}:-}}"
-    default = _unquoted(match[4], match[5]).replace("}", "\\}")
-    return f"${{{name}:-{default}}}"
+    name, default = _unquoted(match[3], match[4]), _unquoted(match[5], match[6])
+    escaped = (default or "").replace("}", "\\}")
+    return f"${{{name}:-{escaped}}}"
 
 
-def _unquoted(quoted: str | None, raw: str | None) -> str:
-    return raw or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+def _unquoted(quoted: str | None, raw: str | None) -> str | None:
+    """Return the text of a Go string, between quotes or between backquotes."""
+    return raw if quoted is None else _ESCAPE.sub(_unescaped, quoted)
 
 
-def _with_tag_mappings(document: Keys, note: Note) -> Keys:
+def _unescaped(match: re.Match[str]) -> str:
+    if digits := match[1] or match[2] or match[3]:
+        return chr(int(digits, 16))
+    return chr(int(match[4], 8)) if match[4] else _ESCAPED.get(match[5], match[5])
+
+
+def _with_tag_mappings(document: Keys, structurer: Structurer) -> Keys:
     if isinstance(tags := document.nodes.get("tags"), Items):
-        document = document.with_key("tags", _mapping_of(tags, note))
+        document = document.with_key("tags", _mapping_of(tags, structurer))
     metric = document.nodes.get("metric")
     if isinstance(metric, Keys) and isinstance(tags := metric.nodes.get("tags"), Items):
-        document = document.with_key("metric", metric.with_key("tags", _mapping_of(tags, note)))
+        metric = metric.with_key("tags", _mapping_of(tags, structurer))
+        document = document.with_key("metric", metric)
     return document
 
 
-def _mapping_of(tags: Items, note: Note) -> Keys:
+def _mapping_of(tags: Items, structurer: Structurer) -> Keys:
     mapping = Keys({}, tags.mark)
     for tag in tags.nodes:
-        key = tag.nodes.get("key") if isinstance(tag, Keys) else None
-        value = tag.nodes.get("value") if isinstance(tag, Keys) else None
-        if not isinstance(tag, Keys) or not isinstance(key, Scalar) or value is None:
-            note(tag.mark.problem("is no tag", "write tags as a mapping: {env: prod}"))
-        elif key.text in mapping.nodes:
-            note(tag.mark.problem(f"the tag {key.text!r} is there already"))
+        try:
+            keys = structurer.keys(tag, "write tags as a mapping: {env: prod}")
+            if keys.nodes.keys() != {"key", "value"}:
+                structurer.note(tag.mark.problem("is no tag", "write {key: env, value: prod}"))
+                continue
+            key = structurer.structure(keys.nodes["key"], str)
+        except Failed:
+            continue
+        if key in mapping.nodes:
+            structurer.note(tag.mark.problem(f"the tag {key!r} is there already"))
         else:
-            mapping = mapping.with_key(key.text, value)
+            mapping = mapping.with_key(key, keys.nodes["value"])
     return mapping
 
 
 def _strategy(document: Keys, holder: str, key: str) -> list[Scalar]:
     held = document.nodes.get(holder)
     strategy = held.nodes.get(key) if isinstance(held, Keys) else None
-    return [strategy] if isinstance(strategy, Scalar) else []
+    return [strategy] if isinstance(strategy, Scalar) and not is_null(strategy) else []
 
 
 def _without_collector_key(document: Keys, note: Note) -> Keys:
@@ -106,8 +131,10 @@ def _without_collector_key(document: Keys, note: Note) -> Keys:
     kind = collector.nodes.get("type")
     if isinstance(kind, Scalar) and kind.text != "metric":
         note(kind.mark.problem(f"collectors of the type {kind.text!r} are not supported", "metric"))
-    for key in collector.nodes.keys() - {"type", "invocation_strategy"}:
-        note(collector.mark_of(key).problem("is no known key", "known: type, invocation_strategy"))
+    for key in collector.nodes:
+        if key not in ("type", "invocation_strategy"):
+            known = "known: type, invocation_strategy"
+            note(collector.mark_of(key).problem("is no known key", known))
     return document.without("collector")
 
 
@@ -130,14 +157,21 @@ def _with_strategy(document: Keys, strategy: Scalar, note: Note) -> Keys:
         return document
     if "window" not in document.nodes:
         document = document.with_key("window", Keys({}, strategy.mark))
-    grain = _node_at(document, "source", "config", "time", "window")
-    metric_grain = _node_at(document, "metric", "grain")
-    if grain is not None and metric_grain is None and "grain" not in document.nodes:
-        document = document.with_key("grain", grain)
-    return document
+    return _with_grain_of_source(document)
 
 
-def _node_at(node: Node | None, *path: str) -> Node | None:
-    for key in path:
-        node = node.nodes.get(key) if isinstance(node, Keys) else None
-    return node
+def _with_grain_of_source(document: Keys) -> Keys:
+    """Read `source.config.time.window`, the length of the window, as the grain."""
+    source = document.nodes.get("source")
+    config = source.nodes.get("config") if isinstance(source, Keys) else None
+    time = config.nodes.get("time") if isinstance(config, Keys) else None
+    length = time.nodes.get("window") if isinstance(time, Keys) else None
+    if length is None:
+        return document
+    assert isinstance(source, Keys)
+    assert isinstance(config, Keys)
+    document = document.with_key("source", source.with_key("config", config.without("time")))
+    metric = document.nodes.get("metric")
+    if "grain" in document.nodes or (isinstance(metric, Keys) and "grain" in metric.nodes):
+        return document
+    return document.with_key("grain", length)

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy, problems_of
-from signals_core.config.nodes import Items, Keys, Mark, Node, Scalar, kind_of
-from signals_core.config.plugins import Plugins
+from signals_core.config.nodes import Items, Keys, Mark, Node, Scalar, is_null
+from signals_core.config.plugins import Built, Plugins
+from signals_core.config.refusals import placed
 from signals_core.config.structure import Failed, Structurer
 from signals_core.errors import Problem
 from signals_core.plugin import Source
 from signals_core.window import zone_named
+
+T = TypeVar("T")
 
 COLLECTOR_KEYS = (
     "name", "id", "metric", "metrics", "grain", "timezone", "tags", "window", "schedule",
     "source", "sinks", "timeout", "max_rows", "owner", "description",
 )  # fmt: skip
 _RESERVED = (
-    "tests",
-    "labels",
-    "was",
-    "for_each",
-    "fill",
-    "expect",
-    "plugins",
-    "retention",
-    "receipt",
-)
-_METRIC_KEYS = ("name", "type", "value", "tags", "unit", "description")
-_PATH_STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
+    "tests", "labels", "was", "for_each", "fill", "expect", "plugins", "retention", "receipt",
+)  # fmt: skip
+_NEEDED = {
+    "source": "write source: {type: …, config: …}",
+    "sinks": "write sinks: {console: {type: console}}",
+    "schedule": "write schedule: {interval: 1m}, or a window",
+    "name": "",
+}
+_METRIC = "write {name: …, type: COUNT}"
+_LATER = "is reserved for a later version"
+_INDEX = re.compile(r"\[(\d+)\]")
 
 
 def is_collector(document: Node) -> bool:
@@ -42,76 +45,102 @@ def is_collector(document: Node) -> bool:
     )
 
 
+def hoisted(document: Keys, structurer: Structurer) -> Keys:
+    """Return the document with `metric.grain` and `metric.tags` as the collector's own."""
+    metric = document.nodes.get("metric")
+    if not isinstance(metric, Keys):
+        return document
+    for key in ("grain", "tags"):
+        node, own = metric.nodes.get(key), document.nodes.get(key)
+        if node is None or is_null(node):
+            continue
+        if isinstance(node, Keys) and isinstance(own, Keys):
+            for twice in node.nodes.keys() & own.nodes.keys():
+                if node.nodes[twice] != own.nodes[twice]:
+                    _refuse_second(node.mark_of(twice), f"tag {twice!r}", structurer)
+            merged = {**own.nodes, **node.nodes}
+            node = Keys(merged, node.mark, {**own.marks, **node.marks})
+        elif own is not None and own != node:
+            _refuse_second(metric.mark_of(key), key, structurer)
+        document = document.with_key(key, node)
+    return document.with_key("metric", metric.without("grain", "tags"))
+
+
+def _refuse_second(mark: Mark, what: str, structurer: Structurer) -> None:
+    structurer.note(mark.problem(f"the collector has a {what} already", "keep one of the two"))
+
+
 @define
 class DocumentReader:
-    """Reads one document, in which every problem is noted, into a collector."""
+    """Reads one document, in which every problem is noted, into a collector.
+
+    After `read` the collector is there, unless the document has mistakes.
+    """
 
     document: Keys
     structurer: Structurer
     plugins: Plugins
+    collector: Collector | None = field(init=False, default=None)
+    name: str | None = field(init=False, default=None)
+    id: str | None = field(init=False, default=None)
+    _built: Built | None = field(init=False, default=None)
     _failed: set[str] = field(init=False, factory=set)
+    _doubtful: set[str] = field(init=False, factory=set)
 
-    def read(self) -> Collector | None:
-        """Return the collector; None when it cannot be built, its problems being noted.
+    def read(self) -> None:
+        """Build the collector.
 
         A part that is wrong is stood in for, so that the checks of the others still run.
         """
-        before = sum(not problem.warning for problem in self.structurer.problems)
+        before = self.structurer.mistakes
+        self._excuse_unread_defaults()
         self._check_keys()
-        self._hoist_from_metric()
         values = {**self._texts(), **self._numbers(), **self._metrics(), **self._parts()}
         collector = Collector(**values)
         for problem in problems_of(collector):
             self._place(problem)
-        self._need_schedule(collector)
-        after = sum(not problem.warning for problem in self.structurer.problems)
-        return collector if before == after and not self._failed else None
+        if collector.window is None and "window" not in self._failed:
+            self._node("schedule", required=True)
+        if self.structurer.mistakes == before and not self._failed:
+            self.collector = collector
+
+    def mark_of_identity(self, key: str) -> Mark:
+        """Return where the name or the id stands, which by default is the name."""
+        return self.document.mark_of(key if key in self.document.nodes else "name")
+
+    def _excuse_unread_defaults(self) -> None:
+        """Count as failed what the defaults may hold, when they could not be read."""
+        if "defaults" in self.plugins.project.unread:
+            absent = {"sinks", "schedule", "grain", "window"} - self.document.nodes.keys()
+            self._failed |= absent | ({"window"} if "grain" in absent else set())
 
     def _check_keys(self) -> None:
-        for key in self.document.nodes.keys() - set(COLLECTOR_KEYS):
+        for key in self.document.nodes:
             if key in _RESERVED:
-                mark = self.document.mark_of(key)
-                self.structurer.note(mark.problem("is reserved for a later version"))
-            else:
-                self.structurer.unknown(self.document, key, list(COLLECTOR_KEYS))
-
-    def _hoist_from_metric(self) -> None:
-        """Read `metric.grain` and `metric.tags` as the collector's."""
-        metric = self.document.nodes.get("metric")
-        if not isinstance(metric, Keys):
-            return
-        if (grain := metric.nodes.get("grain")) is not None:
-            self._hoist("grain", grain)
-        tags, own = metric.nodes.get("tags"), self.document.nodes.get("tags")
-        if isinstance(tags, Keys) and isinstance(own, Keys):
-            merged = {**own.nodes, **tags.nodes}
-            tags = Keys(merged, tags.mark, {**own.marks, **tags.marks})
-        if tags is not None:
-            self.document = self.document.with_key("tags", tags)
-        self.document = self.document.with_key("metric", metric.without("grain", "tags"))
-
-    def _hoist(self, key: str, node: Node) -> None:
-        if key in self.document.nodes and self.document.nodes[key] != node:
-            self._note(node, f"the collector has a {key} already", "keep one of the two")
-        self.document = self.document.with_key(key, node)
+                self.structurer.note(self.document.mark_of(key).problem(_LATER))
+            elif key not in COLLECTOR_KEYS:
+                self.structurer.unknown(self.document, key, COLLECTOR_KEYS)
 
     def _texts(self) -> dict[str, Any]:
-        values = {"name": self._value("name", str, required=True) or "?"}
-        values["id"] = self._value("id", str) or values["name"]
-        values["timezone"] = self._value("timezone", str) or "UTC"
+        self.name = self._value("name", str, required=True)
+        self.id = self._value("id", str, self.name)
+        values = {"name": self.name, "id": self.id, "timezone": self._value("timezone", str, "UTC")}
         for key in ("grain", "owner", "description"):
-            values[key] = self._value(key, str | None)
+            values[key] = self._value(key, str)
         try:
             self.structurer.zone = zone_named(values["timezone"])
         except ValueError:
             self.structurer.zone = zone_named("UTC")
-        return values
+        stand_ins = {"name": "?", "id": "?"}
+        return {
+            key: stand_ins.get(key) if value is None else value for key, value in values.items()
+        }
 
     def _numbers(self) -> dict[str, Any]:
         found = {
             "timeout": self._value("timeout", timedelta),
             "max_rows": self._value("max_rows", int),
-            "tags": self._tags(self.document.nodes.get("tags")),
+            "tags": self._value("tags", dict[str, str]),
             "window": self._window(),
         }
         return {key: value for key, value in found.items() if value is not None}
@@ -119,140 +148,137 @@ class DocumentReader:
     def _window(self) -> WindowPolicy | None:
         node = self.document.nodes.get("window")
         if isinstance(node, Keys):
-            for key in node.nodes.keys() & {"partial"}:
-                mark = node.mark_of(key)
-                self.structurer.note(mark.problem("is reserved for a later version"))
+            if "partial" in node.nodes:
+                self.structurer.note(node.mark_of("partial").problem(_LATER))
             catch_up = node.nodes.get("catch_up")
-            rest = node.without("partial")
-            if isinstance(catch_up, Scalar) and catch_up.text == "all":
-                rest = rest.without("catch_up")
-            self.document = self.document.with_key("window", rest)
+            is_all = isinstance(catch_up, Scalar) and catch_up.text == "all"
+            rest = node.without("partial", *(["catch_up"] if is_all else []))
+            return self._part("window", lambda: self.structurer.build(WindowPolicy, rest))
         return self._value("window", WindowPolicy)  # type: ignore[no-any-return]  # or None
 
     def _metrics(self) -> dict[str, Any]:
-        nodes = self.document.nodes
-        if ("metric" in nodes) == ("metrics" in nodes):
-            self._failed.add("metric")
-            self.structurer.note(
-                self.document.mark.at("metric").problem(
-                    "exactly one of metric and metrics is needed",
-                    "write metric: {name: …, type: COUNT}",
-                )
-            )
-            return {"metric": MetricDefinition("?", "COUNT")}
-        if "metric" in nodes:
-            definition = self._definition(nodes["metric"], "metric")
-            return {"metric": definition or MetricDefinition("?", "COUNT")}
-        many = nodes["metrics"]
-        if not isinstance(many, Items) or not many.nodes:
-            self._note(many, f"is {kind_of(many)}", "write a list of metrics")
-            self._failed.add("metric")
-            return {"metric": MetricDefinition("?", "COUNT")}
-        read = [self._definition(item, "metrics") for item in many.nodes]
-        return {"metrics": [definition for definition in read if definition]}
+        stand_in = {"metric": MetricDefinition("?", "COUNT")}
+        one, many = self._node("metric"), self._node("metrics")
+        if (one is None) == (many is None):
+            self._failed |= {"metric", "metrics"}
+            mark = self.document.mark_of("metric" if one is None else "metrics")
+            message = "exactly one of metric and metrics is needed"
+            self.structurer.note(mark.problem(message, "write metric: {name: …, type: COUNT}"))
+            return stand_in
+        if one is not None:
+            definition = self._part("metric", lambda: self._definition(one))
+            return {"metric": definition} if definition else stand_in
+        assert many is not None
+        items = self._part(
+            "metrics", lambda: self.structurer.items(many, "write a list of metrics")
+        )
+        if items is None:
+            return stand_in
+        if not items.nodes:
+            self._failed.add("metrics")
+            self.structurer.note(items.mark.problem("is empty", f"write [{_METRIC[6:]}]"))
+            return stand_in
+        return {"metrics": [self._item(index, node) for index, node in enumerate(items.nodes)]}
 
-    def _definition(self, node: Node, path: str) -> MetricDefinition | None:
-        try:
-            if not isinstance(node, Keys):
-                self._note(node, f"is {kind_of(node)}", "write {name: …, type: COUNT}")
-                raise Failed
-            if isinstance(tags := node.nodes.get("tags"), Keys):
-                node = node.with_key("tags", _without_nulls(tags))
-            for key in node.nodes.keys() & {"was"}:
-                mark = node.mark_of(key)
-                self.structurer.note(mark.problem("is reserved for a later version"))
-            if path == "metrics" and "value" not in node.nodes:
-                self.structurer.note(
-                    node.mark.at("value").problem("is missing", "name the column of the number")
-                )
-            return self.structurer.build(MetricDefinition, node.without("was"))
-        except Failed:
-            self._failed.add(path)
-            return None
+    def _item(self, index: int, node: Node) -> MetricDefinition:
+        """Return one of several definitions; one that is wrong keeps its place."""
+        path = f"metrics[{index}]"
+        definition = self._part(path, lambda: self._definition(node, value_needed=True))
+        return definition or MetricDefinition(path, "COUNT")
+
+    def _definition(self, node: Node, *, value_needed: bool = False) -> MetricDefinition:
+        keys = self.structurer.keys(node, _METRIC)
+        if reserved := "was" in keys.nodes:
+            self.structurer.note(keys.mark_of("was").problem(_LATER))
+        nameless = value_needed and is_null(keys.nodes.get("value"))
+        if nameless:
+            mark = keys.mark_of("value")
+            self.structurer.note(mark.problem("is missing", "name the column of the number"))
+        definition = self.structurer.build(MetricDefinition, keys.without("was"))
+        if reserved or nameless:
+            raise Failed
+        return definition
 
     def _parts(self) -> dict[str, Any]:
         values: dict[str, Any] = {"source": Source()}
-        if (node := self._node("source", required=True)) is not None:
-            try:
-                values["source"], values["query"], key = self.plugins.source(node)
-                self._query_path = f"source.config.{key}" if key else "source.config"
-            except Failed:
-                self._failed.add("source")
-        if (node := self._node("sinks", required=True)) is not None:
-            values["sinks"] = self._part("sinks", node, self.plugins.sinks) or {}
-        if (node := self._node("schedule")) is not None:
-            values["schedule"] = self._part("schedule", node, self.plugins.schedule)
+        if (source := self._node("source", required=True)) is not None:
+            self._built = self._part("source", lambda: self.plugins.source(source))
+            if self._built is not None:
+                values |= {"source": self._built.source, "query": self._built.query}
+        if (sinks := self._node("sinks", required=True)) is not None:
+            values["sinks"] = self._part("sinks", lambda: self.plugins.sinks(sinks)) or {}
+        if (schedule := self._node("schedule")) is not None:
+            values["schedule"] = self._part("schedule", lambda: self.plugins.schedule(schedule))
         return values
-
-    def _part(self, key: str, node: Node, build: Any) -> Any:
-        try:
-            return build(node)
-        except Failed:
-            self._failed.add(key)
-            return None
-
-    def _need_schedule(self, collector: Collector) -> None:
-        if collector.window is None and "window" not in self._failed:
-            self._node("schedule", required=True)
 
     def _node(self, key: str, *, required: bool = False) -> Node | None:
         node = self.document.nodes.get(key)
-        empty = node is None or (isinstance(node, Scalar) and node.null)
-        if empty and required:
+        if node is not None and not is_null(node):
+            return node
+        if required and key not in self._failed:
             self._failed.add(key)
-            remedy = {
-                "schedule": "write schedule: {interval: 1m}, or a window",
-                "sinks": "write sinks: {console: {type: console}}",
-                "source": "write source: {type: …, config: …}",
-            }.get(key, "")
-            self.structurer.note(self.document.mark.at(key).problem("is missing", remedy))
-        return None if empty else node
+            self.structurer.note(self.document.mark_of(key).problem("is missing", _NEEDED[key]))
+        return None
 
-    def _value(self, key: str, kind: Any, *, required: bool = False) -> Any:
+    def _value(self, key: str, kind: Any, otherwise: Any = None, *, required: bool = False) -> Any:
         node = self._node(key, required=required)
         if node is None:
-            return None
+            return otherwise
+        value = self._part(key, lambda: self.structurer.structure(node, kind))
+        return otherwise if value is None else value
+
+    def _part(self, key: str, build: Callable[[], T]) -> T | None:
+        """Build a part, or note that it failed, or that references in it lead nowhere."""
+        dangling = self.structurer.dangling
         try:
-            return self.structurer.structure(node, kind)
+            return build()
         except Failed:
             self._failed.add(key)
             return None
-
-    def _tags(self, node: Node | None) -> dict[str, str] | None:
-        if isinstance(node, Keys):
-            self.document = self.document.with_key("tags", _without_nulls(node))
-        return self._value("tags", dict[str, str])  # type: ignore[no-any-return]  # or None
+        finally:
+            if self.structurer.dangling > dangling:
+                self._doubtful.add(key)
 
     def _place(self, problem: Problem) -> None:
-        """Note a problem of the built collector where its key stands."""
-        steps = _PATH_STEP.findall(problem.path)
-        if self._failed & {steps[0], "metric" if steps[0] == "metrics" else ""}:
+        """Note a problem of the built collector where its key stands.
+
+        What is said of a part that failed, or of text that is not known yet, is void.
+        """
+        if any(_is_within(problem.path, part) for part in self._failed):
             return
-        path = problem.path
-        if path == "source.config":
-            steps = _PATH_STEP.findall(self._query_path)
-        mark, node = self.document.mark, self.document
-        for step in steps:
-            mark, node = _step(mark, node, step)  # type: ignore[assignment]  # None ends the walk
-        self.structurer.note(mark.problem(problem.message, problem.remedy))
+        if any(_is_within(problem.path, part) for part in self._doubtful):
+            self._failed.add(problem.path)
+            return
+        if problem.path == "source.config" and self._built is not None:
+            self._place_at_query(problem, self._built)
+        else:
+            mark = evolve(_place_of(self.document, problem.path), path=problem.path)
+            self.structurer.note(mark.problem(problem.message, problem.remedy))
 
-    _query_path: str = field(init=False, default="source.config")
-
-    def _note(self, node: Node, message: str, remedy: str = "") -> None:
-        self.structurer.note(node.mark.problem(message, remedy))
-
-
-def _step(mark: Mark, node: Node | None, step: str) -> tuple[Mark, Node | None]:
-    if step.startswith("["):
-        index = int(step[1:-1])
-        if isinstance(node, Items) and index < len(node.nodes):
-            return node.nodes[index].mark, node.nodes[index]
-    elif isinstance(node, Keys):
-        return node.mark_of(step), node.nodes.get(step)
-    return mark, None
+    def _place_at_query(self, problem: Problem, built: Built) -> None:
+        key, message = placed("", problem.message, set(built.config.nodes))
+        mark = built.config.mark_of(key) if key else built.query_mark
+        self.structurer.note(mark.problem(message, problem.remedy))
 
 
-def _without_nulls(tags: Keys) -> Keys:
-    """A tag that is null is absent: it also takes a default's tag away."""
-    empty = [key for key, node in tags.nodes.items() if isinstance(node, Scalar) and node.null]
-    return tags.without(*empty)
+def _is_within(path: str, part: str) -> bool:
+    return path.startswith(part) and path[len(part) : len(part) + 1] in ("", ".", "[")
+
+
+def _place_of(node: Node, path: str) -> Mark:
+    """Return the mark of the deepest node on a path; keys may hold dots."""
+    mark = node.mark
+    while path:
+        if isinstance(node, Keys):
+            found = [key for key in node.nodes if key and _is_within(path, key)]
+            if not found:
+                return mark
+            key = max(found, key=len)
+            mark, node, path = node.mark_of(key), node.nodes[key], path[len(key) :]
+        elif isinstance(node, Items) and (match := _INDEX.match(path)):
+            node = node.nodes[int(match[1])]
+            mark, path = node.mark, path[match.end() :]
+        else:
+            return mark
+        path = path.removeprefix(".")
+    return mark

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from signals_core.collector import Collector
-from signals_core.config.dialect import modernise
-from signals_core.config.document import COLLECTOR_KEYS, DocumentReader, is_collector
-from signals_core.config.files import PROJECT_FILE, find
-from signals_core.config.nodes import Keys, Node, compose
+from signals_core.config.dialect import modernise, with_references
+from signals_core.config.document import COLLECTOR_KEYS, DocumentReader, hoisted, is_collector
+from signals_core.config.files import find
+from signals_core.config.nodes import Keys, Node, Scalar, compose
 from signals_core.config.plugins import Plugins
 from signals_core.config.project import Project, read_project, with_defaults
 from signals_core.config.structure import Structurer
 from signals_core.errors import Problem
 from signals_core.registry import Registry
+from signals_core.secret import mask
 
 
 @frozen
@@ -50,33 +51,55 @@ def load(
     found = find(paths, project)
     problems = list(found.problems)
     structurer = Structurer(problems)
-    registry = registry or Registry.discover()
-    shared, rest = Project(), []
-    if found.project is not None and found.project.is_file():
-        documents = _documents(found.project, problems)
-        if documents:
-            shared = read_project(documents[0], structurer, COLLECTOR_KEYS)
-        if any(_same(file, found.project) for file in found.files):
-            rest = documents[1:]
+    shared, rest = _project(found.project, structurer)
+    documents = rest if found.whole else []
     for file in found.files:
-        if file.name != PROJECT_FILE and not (found.project and _same(file, found.project)):
-            rest += _documents(file, problems)
-    plugins = Plugins(structurer, registry, shared)
-    collectors, passed_over = [], []
-    for document in rest:
+        documents += _documents(file, problems)
+    plugins = Plugins(structurer, registry or Registry.discover(), shared)
+    readers, passed_over = [], []
+    for document in documents:
+        if isinstance(document, Scalar) and document.refused:
+            continue
         if not isinstance(document, Keys) or not is_collector(document):
             passed_over.append(f"{document.mark.file}:{document.mark.line}")
             continue
-        modern = with_defaults(modernise(document, structurer.note), shared)
-        reader = DocumentReader(modern, structurer, plugins)
-        if (collector := reader.read()) is not None:
-            collectors.append(LoadedCollector(collector, reader.document))
+        modern = hoisted(modernise(document, structurer), structurer)
+        reader = DocumentReader(with_defaults(modern, shared), structurer, plugins)
+        reader.read()
+        readers.append(reader)
     plugins.check_shared()
-    problems += _twice(collectors)
-    if not collectors and not problems and not passed_over:
+    _refuse_twins(readers, structurer)
+    if not readers and not problems and not passed_over:
         where = ", ".join(map(str, paths)) or str(found.project)
         problems.append(Problem("there is no collector here", file=where))
+    collectors = [
+        LoadedCollector(each.collector, each.document) for each in readers if each.collector
+    ]
     return Loaded(collectors, _in_order(problems), passed_over, found.project)
+
+
+def _project(file: Path | None, structurer: Structurer) -> tuple[Project, list[Node]]:
+    """Return what a project file shares, and the documents that follow in it."""
+    if file is None:
+        return Project(), []
+    before = len(structurer.problems)
+    documents = _documents(file, structurer.problems)
+    if not documents:
+        if len(structurer.problems) == before:
+            structurer.note(Problem("is empty", "write version: 1", file=str(file), line=1))
+        return Project.unreadable(), []
+    first, *rest = documents
+    if is_collector(first):
+        structurer.note(
+            first.mark.problem(
+                "a collector stands where the project belongs",
+                "rename the file, or put a document with version: 1 before it",
+            )
+        )
+        return Project.unreadable(), documents
+    if isinstance(first, Keys):
+        first = with_references(first, structurer.note)
+    return read_project(first, structurer, COLLECTOR_KEYS), rest
 
 
 def _documents(file: Path, problems: list[Problem]) -> list[Node]:
@@ -88,28 +111,33 @@ def _documents(file: Path, problems: list[Problem]) -> list[Node]:
     return compose(text, str(file), file.absolute().parent, problems)
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
-
-
-def _twice(collectors: list[LoadedCollector]) -> list[Problem]:
-    problems = []
-    for key in ("name", "id"):
-        first: dict[str, LoadedCollector] = {}
-        for each in collectors:
-            value = getattr(each.collector, key)
-            other = first.setdefault(value, each)
-            if other is not each and (key == "name" or value != each.collector.name):
-                mark = other.document.mark_of(key)
-                problems.append(
-                    each.document.mark_of(key).problem(
-                        f"{value!r} is the {key} of a collector in {mark.file}:{mark.line} already",
-                        "give each collector its own",
-                    )
-                )
-    return problems
+def _refuse_twins(readers: list[DocumentReader], structurer: Structurer) -> None:
+    """Refuse a collector with the name or the id of an earlier one."""
+    by_name: dict[str, DocumentReader] = {}
+    by_id: dict[str, DocumentReader] = {}
+    for each in readers:
+        if each.name is None or each.id is None:
+            continue
+        other, key = by_name.setdefault(each.name, each), "name"
+        if other is each:
+            other, key = by_id.setdefault(each.id, each), "id"
+        if other is each:
+            continue
+        mark, there = each.mark_of_identity(key), other.mark_of_identity(key)
+        value = each.name if key == "name" else each.id
+        structurer.note(
+            mark.problem(
+                f"{value!r} is the {key} of a collector in {there.file}:{there.line} already",
+                "give each collector its own",
+            )
+        )
+        each.collector = None
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
-    unique = dict.fromkeys(problems)
-    return sorted(unique, key=lambda problem: (problem.file, problem.line, problem.path))
+    """Return each problem once, by place, without the secrets that are known by now."""
+    masked = (
+        evolve(each, message=mask(each.message), remedy=mask(each.remedy))
+        for each in dict.fromkeys(problems)
+    )
+    return sorted(masked, key=lambda each: (each.file, each.line, each.path, each.message))

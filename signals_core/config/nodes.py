@@ -6,13 +6,14 @@ what they say.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 from attrs import evolve, field, frozen
 
+from signals_core.config.syntax import syntax_problem
 from signals_core.errors import Problem
 
 try:
@@ -20,12 +21,20 @@ try:
 except AttributeError:
     _Loader = yaml.SafeLoader
 
-_NULL = "tag:yaml.org,2002:null"
-_MERGE = "tag:yaml.org,2002:merge"
-_STANDARD = "tag:yaml.org,2002:"
+_TAG = "tag:yaml.org,2002:"
+_NULL = f"{_TAG}null"
+_MERGE = f"{_TAG}merge"
 
-#: Aliases may not blow a document up beyond this ("a billion laughs").
+#: The tags that YAML itself gives to what it recognises, and those that say no more than that.
+_KNOWN_TAGS = {
+    _TAG + name for name in "bool float int map merge null seq str timestamp value".split()
+}
+
+#: Aliases may not blow a document up beyond this ("a billion laughs"),
 _MOST_NODES = 200_000
+
+#: and nesting may not exhaust the stack of whoever walks through it.
+_DEEPEST = 100
 
 
 @frozen
@@ -47,12 +56,16 @@ class Mark:
 
 @frozen
 class Scalar:
-    """Text, as written; `plain` when it was not quoted, `null` for a bare null."""
+    """Text, as written; `plain` when it was not quoted, `null` for a bare null.
+
+    One that is `refused` stands in for what cannot be used, which has been noted already.
+    """
 
     text: str
     mark: Mark = field(eq=False)
     plain: bool = True
     null: bool = False
+    refused: bool = False
 
 
 @frozen
@@ -100,107 +113,116 @@ def kind_of(node: Node) -> str:
     return "a list" if isinstance(node, Items) else "a mapping"
 
 
+def is_null(node: Node | None) -> bool:
+    """Whether nothing is there, or a bare null."""
+    return node is None or (isinstance(node, Scalar) and node.null)
+
+
 def compose(text: bytes, file: str, folder: Path, problems: list[Problem]) -> list[Node]:
-    """Read the documents of one file; mistakes of syntax are added to `problems`."""
+    """Read the documents of one file, without the empty ones; mistakes go to `problems`."""
     documents: list[Node] = []
     try:
         for root in yaml.compose_all(text, Loader=_Loader):
-            line = root.start_mark.line + 1
-            reader = _Reader(Mark(file, folder, line), problems)
-            node = reader.read(root, "")
-            if node is not None and not (isinstance(node, Scalar) and node.null):
-                documents.append(node)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problems.append(_syntax_problem(error, file))
-    except RecursionError:
-        problems.append(Problem("is nested too deeply", file=file, line=1))
+            mark = Mark(file, folder, root.start_mark.line + 1)
+            try:
+                node = _Reader(mark, problems).read(root, "")
+            except _Unfit as error:
+                problems.append(error.problem)
+            else:
+                if not is_null(node):
+                    documents.append(node)
+    except yaml.YAMLError as error:
+        problems.append(syntax_problem(error, text, file))
     return documents
+
+
+class _Unfit(Exception):
+    """A document that is too much to walk through."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
 
 
 class _Reader:
     """Turns the nodes of one document into ours."""
 
     def __init__(self, root: Mark, problems: list[Problem]) -> None:
-        self._root = root
+        self._file, self._folder = root.file, root.folder
         self._problems = problems
         self._open: set[int] = set()
         self._count = 0
 
-    def read(self, node: yaml.Node, path: str) -> Node | None:
-        """Return our node, None when it cannot be used (the mistake is noted)."""
+    def read(self, node: yaml.Node, path: str) -> Node:
+        """Return our node; in place of one that cannot be used, a refused scalar."""
         mark = self._mark(node, path)
         self._count += 1
         if self._count > _MOST_NODES:
-            raise yaml.YAMLError("aliases blow the document up")
-        if id(node) in self._open:
-            self._refuse(mark, "an alias here contains itself")
-            return None
-        if not node.tag.startswith(_STANDARD):
-            self._refuse(mark, f"has the YAML tag {node.tag}", "take the tag out")
-            return None
+            message = f"the document holds more than {_MOST_NODES} values"
+            raise _Unfit(evolve(mark, path="").problem(message, "its aliases multiply"))
+        if node.tag not in _KNOWN_TAGS:
+            tag = node.tag.replace(_TAG, "!!")
+            return self._refused(mark, f"has the YAML tag {tag}", "take the tag out")
         if isinstance(node, yaml.ScalarNode):
             plain = not node.style  # the C parser says "", the other None
             return Scalar(node.value, mark, plain, plain and node.tag == _NULL)
+        if id(node) in self._open:
+            return self._refused(mark, "holds itself, through an alias")
+        if len(self._open) >= _DEEPEST:
+            message = f"the document is nested more than {_DEEPEST} levels deep"
+            raise _Unfit(evolve(mark, path="").problem(message))
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
                 return self._keys(node, mark)
-            assert isinstance(node, yaml.SequenceNode)
-            return self._items(node, mark)
+            path = mark.path
+            items = [self.read(item, f"{path}[{n}]") for n, item in enumerate(node.value)]
+            return Items(items, mark)
         finally:
             self._open.discard(id(node))
 
-    def _items(self, node: yaml.SequenceNode, mark: Mark) -> Items:
-        read = (self.read(item, f"{mark.path}[{index}]") for index, item in enumerate(node.value))
-        return Items([item for item in read if item is not None], mark)
-
-    def _keys(self, node: yaml.MappingNode, mark: Mark) -> Keys:
+    def _keys(self, node: yaml.MappingNode, mark: Mark) -> Node:
         keys = Keys({}, mark)
         merged: list[Keys] = []
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self._refuse(self._mark(key_node, mark.path), "a key must be text")
-                continue
+                return self._refused_key(key_node, node, mark)
             key = key_node.value
             here = self._mark(key_node, mark.at(key).path)
             if key_node.tag == _MERGE and not key_node.style:
-                merged += self._merged(value_node, here)
+                if (sources := self._merged(value_node, here, mark.path)) is None:
+                    return Scalar("", mark, refused=True)
+                merged += sources
             elif key in keys.nodes:
-                first = keys.marks[key].line
-                self._refuse(here, f"the key is there twice: in line {first} and here")
-            elif (value := self.read(value_node, here.path)) is not None:
-                keys.nodes[key], keys.marks[key] = value, here
+                message = f"the key is there twice: in line {keys.marks[key].line} and here"
+                keys.nodes[key] = self._refused(here, message)
+            else:
+                keys.nodes[key], keys.marks[key] = self.read(value_node, here.path), here
         for source in merged:
             for key, value in source.nodes.items():
                 if key not in keys.nodes:
                     keys.nodes[key], keys.marks[key] = value, source.marks[key]
         return keys
 
-    def _merged(self, node: yaml.Node, mark: Mark) -> Iterator[Keys]:
-        value = self.read(node, mark.path.rpartition(".")[0])
-        for source in value.nodes if isinstance(value, Items) else [value]:
-            if isinstance(source, Keys):
-                yield source
-            else:
-                self._refuse(mark, "<< takes a mapping or a list of them")
+    def _refused_key(self, key: yaml.Node, node: yaml.MappingNode, mark: Mark) -> Scalar:
+        if node.flow_style and isinstance(key, yaml.MappingNode):
+            return self._refused(mark, "begins with {{", "put single quotes around the value")
+        return self._refused(self._mark(key, mark.path), "a key must be text")
+
+    def _merged(self, node: yaml.Node, mark: Mark, path: str) -> list[Keys] | None:
+        """Return the mappings that `<<` brings; None when one is none, which has been noted."""
+        value = self.read(node, path)
+        sources = value.nodes if isinstance(value, Items) else [value]
+        merged = [source for source in sources if isinstance(source, Keys)]
+        if len(merged) == len(sources):
+            return merged
+        if not any(isinstance(source, Scalar) and source.refused for source in sources):
+            self._refused(mark, "<< takes a mapping or a list of them")
+        return None
 
     def _mark(self, node: yaml.Node, path: str) -> Mark:
-        return evolve(self._root, line=node.start_mark.line + 1, path=path)
+        return Mark(self._file, self._folder, node.start_mark.line + 1, path)
 
-    def _refuse(self, mark: Mark, message: str, remedy: str = "") -> None:
+    def _refused(self, mark: Mark, message: str, remedy: str = "") -> Scalar:
         self._problems.append(mark.problem(message, remedy))
-
-
-def _syntax_problem(error: Exception, file: str) -> Problem:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line = mark.line + 1 if mark is not None else 1
-    if isinstance(error, yaml.MarkedYAMLError):
-        what = ", ".join(part for part in (error.problem, error.context) if part)
-    elif isinstance(error, (yaml.reader.ReaderError, UnicodeDecodeError)):
-        what = "it is not UTF-8 text without control characters"
-    else:
-        what = " ".join(str(error).split())
-    remedy = (
-        "quote values that begin with { or hold ': '" if "flow" in what or "mapping" in what else ""
-    )
-    return Problem(f"is no YAML: {what}", remedy, file=file, line=line)
+        return Scalar("", mark, refused=True)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from attrs import define, field
 
-from signals_core.config.nodes import Items, Keys, Node, Scalar, kind_of
+from signals_core.config.nodes import Items, Keys, Mark, Node, Scalar, is_null
 from signals_core.config.project import Project
 from signals_core.config.structure import Failed, Structurer, nearest
 from signals_core.errors import PluginError
 from signals_core.plugin import Plugin, Schedule, Sink, Source
 from signals_core.registry import Registry
 
+T = TypeVar("T")
+
 _SHORT_SCHEDULES = ("interval", "cron")
+_SCHEDULE = 'write {interval: 30s}, {cron: "5 0 * * *"} or {type: …, config: …}'
+
+
+@define
+class _Shared:
+    """A shared source or sink: its class and configuration, and its one instance."""
+
+    name: str
+    cls: type[Plugin]
+    config: Keys
+    sound: bool
+    used: bool = False
+    built: list[Plugin | None] = field(factory=list)
 
 
 @define
@@ -23,7 +39,17 @@ class _Spec:
     cls: type[Plugin]
     config: Keys
     own: Keys
-    shared: str | None
+    shared: _Shared | None = None
+
+
+@define
+class Built:
+    """A collector's source and query, and where the query stands."""
+
+    source: Source
+    query: Any
+    config: Keys
+    query_mark: Mark
 
 
 @define
@@ -33,40 +59,36 @@ class Plugins:
     structurer: Structurer
     registry: Registry
     project: Project
-    _shared: dict[tuple[str, str], Plugin | None] = field(init=False, factory=dict)
+    _shared: dict[tuple[str, str], _Shared | None] = field(init=False, factory=dict)
 
-    def source(self, node: Node) -> tuple[Source, Any, str]:
-        """Return the source, the collector's query and the key the query's text is under.
-
-        Raises `Failed`.
-        """
-        spec = self._spec("source", node, self.project.sources)
-        query_class = getattr(spec.cls, "Query", None)
-        query_fields = self.structurer.fields(query_class) if query_class else {}
-        own_fields = self.structurer.fields(spec.cls)
-        known = {**own_fields, **query_fields}
-        failed = self._note_unknown(spec.config, known)
-        source = self._attempt(lambda: self._connection(spec, frozenset(own_fields)))
-        query = None
+    def source(self, node: Node) -> Built:
+        """Return a collector's source with its query. Raises `Failed`."""
+        spec = self._spec("source", node)
+        own_fields, query_fields = self._fields(spec.cls)
+        failed = self.structurer.unknown_keys(spec.own, {**own_fields, **query_fields})
+        source = self._attempt(lambda: self._connection(spec, own_fields))
+        query_class, query = getattr(spec.cls, "Query", None), None
         if query_class:
             of_query = spec.config.only(query_fields)
             query = self._attempt(lambda: self.structurer.build(query_class, of_query))
         if failed or source is None or (query_class and query is None):
             raise Failed
+        assert isinstance(source, Source)
         present = [key for key in query_fields if key in spec.config.nodes]
-        return source, query, present[-1] if present else ""
+        mark = spec.config.mark_of(present[-1]) if present else spec.config.mark
+        return Built(source, query, spec.config, mark)
 
     def sinks(self, node: Node) -> dict[str, Sink]:
         """Return a collector's sinks by name: a shared one by its shared name. Raises `Failed`."""
         specs: list[tuple[str, Node]]
         if isinstance(node, Items):
             specs = [("", Keys({"use": item}, item.mark)) for item in node.nodes]
-        elif isinstance(node, Keys):
-            specs = list(node.nodes.items())
         else:
-            self.structurer.note(
-                node.mark.problem(f"is {kind_of(node)}", "write {NAME: {type: …}} or [NAME]")
+            specs = list(
+                self.structurer.keys(node, "write {NAME: {type: …}} or [NAME]").nodes.items()
             )
+        if not specs:
+            self.structurer.note(node.mark.problem("is empty", "metrics must go somewhere"))
             raise Failed
         found: dict[str, Sink] = {}
         failed = False
@@ -86,111 +108,142 @@ class Plugins:
 
     def schedule(self, node: Node) -> Schedule:
         """Return a schedule, from the long or the short form. Raises `Failed`."""
-        if isinstance(node, Keys) and "type" not in node.nodes:
-            short = [key for key in _SHORT_SCHEDULES if key in node.nodes]
+        keys = self.structurer.keys(node, _SCHEDULE)
+        if "type" not in keys.nodes:
+            short = [key for key in _SHORT_SCHEDULES if key in keys.nodes]
             if len(short) != 1:
-                self.structurer.note(
-                    node.mark.problem(
-                        "is no schedule", 'write {interval: 30s}, {cron: "5 0 * * *"} or {type: …}'
-                    )
-                )
+                self.structurer.note(node.mark.problem("is no schedule", _SCHEDULE))
                 raise Failed
-            kind = Scalar(short[0], node.mark)
-            node = Keys({"type": kind, "config": node}, node.mark)
-        spec = self._spec("schedule", node, {})
+            keys = Keys({"type": Scalar(short[0], node.mark), "config": keys}, node.mark)
+        spec = self._spec("schedule", keys)
         schedule = self.structurer.build(spec.cls, spec.config)
         assert isinstance(schedule, Schedule)
         return schedule
 
     def check_shared(self) -> None:
-        """Build the shared sources and sinks that no collector used, for their problems."""
-        for kind, shared in (("source", self.project.sources), ("sink", self.project.sinks)):
-            for name, node in shared.items():
-                if (kind, name) not in self._shared:
-                    self._attempt(lambda: self._unused(kind, node))  # noqa: B023 - called at once
-
-    def _unused(self, kind: str, node: Keys) -> None:
-        spec = self._spec(kind, node, {})
-        query_class = getattr(spec.cls, "Query", None)
-        query_fields = self.structurer.fields(query_class) if query_class else {}
-        self._note_unknown(spec.config, {**self.structurer.fields(spec.cls), **query_fields})
-        self.structurer.build(spec.cls, spec.config.without(*query_fields))
+        """Look at all shared sources and sinks; build those that no collector used."""
+        for kind, table in (("source", self.project.sources), ("sink", self.project.sinks)):
+            for name in table:
+                shared = self._shared_named(kind, name)
+                if shared is not None and not shared.used:
+                    self._instance(shared)
 
     def _sink(self, key: str, node: Node) -> tuple[str, Sink]:
-        spec = self._spec("sink", node, self.project.sinks)
-        sink = self._connection(spec, frozenset(self.structurer.fields(spec.cls)))
-        self._note_unknown(spec.config, self.structurer.fields(spec.cls))
-        name = spec.shared or key
-        if "/" in name:
-            self.structurer.note(node.mark.problem(f"the name {name!r} holds a slash"))
+        spec = self._spec("sink", node)
+        fields, _ = self._fields(spec.cls)
+        if spec.shared is not None and spec.own.nodes:
+            self.structurer.note(
+                spec.own.mark.problem(
+                    "a shared sink is one for all", "take this out, or give the sink a type"
+                )
+            )
+            raise Failed
+        failed = self.structurer.unknown_keys(spec.own, fields)
+        sink = self._connection(spec, fields)
+        if spec.shared is None and ("/" in key or not key):
+            self.structurer.note(
+                node.mark.problem(f"{key!r} is no name", "write one without a slash")
+            )
+            raise Failed
+        if failed:
             raise Failed
         assert isinstance(sink, Sink)
-        return name, sink
+        return spec.shared.name if spec.shared else key, sink
 
-    def _connection(self, spec: _Spec, fields: frozenset[str]) -> Any:
-        of_class = spec.config.only(fields)
-        if spec.shared is None or spec.own.only(fields).nodes:
-            return self.structurer.build(spec.cls, of_class)
-        key = ("source" if issubclass(spec.cls, Source) else "sink", spec.shared)
-        if key not in self._shared:
-            self._shared[key] = self._attempt(lambda: self.structurer.build(spec.cls, of_class))
-        if self._shared[key] is None:
+    def _connection(self, spec: _Spec, fields: Mapping[str, Any]) -> Plugin:
+        if spec.shared is None:
+            return self.structurer.build(spec.cls, spec.config.only(fields))
+        spec.shared.used = True
+        if not spec.shared.sound:
             raise Failed
-        return self._shared[key]
+        if spec.own.only(fields).nodes:
+            return self.structurer.build(spec.cls, spec.config.only(fields))
+        if (plugin := self._instance(spec.shared)) is None:
+            raise Failed
+        return plugin
 
-    def _spec(self, kind: str, node: Node, shared: dict[str, Keys]) -> _Spec:
-        keys = self._mapping(node, kind)
-        for key in keys.nodes.keys() - {"type", "use", "config"}:
-            self.structurer.unknown(keys, key, ["type", "use", "config"])
+    def _instance(self, shared: _Shared) -> Plugin | None:
+        """Return the one instance of what is shared, built in the zone of the project."""
+        if not shared.built:
+            own_fields, _ = self._fields(shared.cls)
+            config = shared.config.only(own_fields)
+            zone, self.structurer.zone = self.structurer.zone, self.project.zone
+            shared.built.append(self._attempt(lambda: self.structurer.build(shared.cls, config)))
+            self.structurer.zone = zone
+        return shared.built[0]
+
+    def _spec(self, kind: str, node: Node) -> _Spec:
+        keys = self.structurer.keys(node, f"write a {kind} as {{type: …, config: …}}")
+        failed = self.structurer.unknown_keys(keys, ("type", "use", "config"))
         if ("type" in keys.nodes) == ("use" in keys.nodes):
             remedy = "take one of the two out" if "type" in keys.nodes else "write type: …"
             self.structurer.note(keys.mark.problem("needs exactly one of type and use", remedy))
             raise Failed
         own = self._config(keys)
         if "type" in keys.nodes:
-            return _Spec(self._class(kind, keys.nodes["type"]), own, own, None)
-        name = self.structurer.structure(keys.nodes["use"], str)
-        if name not in shared:
-            where = nearest(name, list(shared)) if shared else "signals.yaml has none"
-            mark = keys.nodes["use"].mark
-            self.structurer.note(mark.problem(f"there is no shared {kind} {name!r}", where))
+            spec = _Spec(self._class(kind, keys.nodes["type"]), own, own)
+        else:
+            shared = self._shared_by(kind, keys.nodes["use"])
+            spec = _Spec(shared.cls, self._merged(shared, own), own, shared)
+        if failed:
             raise Failed
-        base = shared[name]
-        if "type" not in base.nodes:
-            self.structurer.note(base.mark.at("type").problem("is missing"))
-            raise Failed
-        cls = self._class(kind, base.nodes["type"])
-        return _Spec(cls, self._merged(name, self._config(base), own), own, name)
+        return spec
 
-    def _merged(self, name: str, shared: Keys, own: Keys) -> Keys:
-        twice = shared.nodes.keys() & own.nodes.keys()
+    def _shared_by(self, kind: str, use: Node) -> _Shared:
+        name = self.structurer.structure(use, str)
+        table = self._table(kind)
+        if name not in table:
+            if f"{kind}s" not in self.project.unread:
+                where = nearest(name, list(table)) if table else "signals.yaml has none"
+                self.structurer.note(use.mark.problem(f"there is no shared {kind} {name!r}", where))
+            raise Failed
+        shared = self._shared_named(kind, name)
+        if shared is None:
+            raise Failed
+        return shared
+
+    def _table(self, kind: str) -> dict[str, Node]:
+        return {"source": self.project.sources, "sink": self.project.sinks}.get(kind, {})
+
+    def _shared_named(self, kind: str, name: str) -> _Shared | None:
+        """Return what is shared by that name, None when it is wrong, which is noted once."""
+        key = (kind, name)
+        if key not in self._shared:
+            node = self._table(kind)[name]
+            self._shared[key] = self._attempt(lambda: self._read_shared(kind, name, node))
+        return self._shared[key]
+
+    def _read_shared(self, kind: str, name: str, node: Node) -> _Shared:
+        keys = self.structurer.keys(node, f"write a {kind} as {{type: …, config: …}}")
+        failed = self.structurer.unknown_keys(keys, ("type", "config"))
+        if "type" not in keys.nodes:
+            self.structurer.note(keys.mark_of("type").problem("is missing", "write type: …"))
+            raise Failed
+        config = self._config(keys)
+        cls = self._class(kind, keys.nodes["type"])
+        own_fields, query_fields = self._fields(cls)
+        failed |= self.structurer.unknown_keys(config, {**own_fields, **query_fields})
+        return _Shared(name, cls, config, not failed)
+
+    def _merged(self, shared: _Shared, own: Keys) -> Keys:
+        twice = [key for key in own.nodes if key in shared.config.nodes]
         for key in twice:
             self.structurer.note(
                 own.mark_of(key).problem(
-                    f"is given by the shared {name!r} already",
-                    f"take it out here or in {shared.mark_of(key).file}",
+                    f"is given by the shared {shared.name!r} already",
+                    f"take it out here or in {shared.config.mark_of(key).file}",
                 )
             )
         if twice:
             raise Failed
-        return Keys({**shared.nodes, **own.nodes}, own.mark, {**shared.marks, **own.marks})
-
-    def _mapping(self, node: Node, kind: str) -> Keys:
-        if isinstance(node, Keys):
-            return node
-        self.structurer.note(
-            node.mark.problem(f"is {kind_of(node)}", f"write a {kind} as {{type: …, config: …}}")
-        )
-        raise Failed
+        of_shared = shared.config
+        return Keys({**of_shared.nodes, **own.nodes}, own.mark, {**of_shared.marks, **own.marks})
 
     def _config(self, keys: Keys) -> Keys:
         config = keys.nodes.get("config")
-        if config is None or (isinstance(config, Scalar) and config.null):
-            return Keys({}, keys.mark.at("config"))
-        if not isinstance(config, Keys):
-            self.structurer.note(config.mark.problem(f"is {kind_of(config)}", "write a mapping"))
-            raise Failed
-        return config
+        if config is None or is_null(config):
+            return Keys({}, keys.mark_of("config"))
+        return self.structurer.keys(config)
 
     def _class(self, kind: str, node: Node) -> type[Plugin]:
         name = self.structurer.structure(node, str)
@@ -200,14 +253,14 @@ class Plugins:
             self.structurer.note(node.mark.problem(error.reason, error.remedy))
             raise Failed from None
 
-    def _note_unknown(self, config: Keys, known: dict[str, Any]) -> bool:
-        unknown = config.nodes.keys() - known.keys()
-        for key in unknown:
-            self.structurer.unknown(config, key, list(known))
-        return bool(unknown)
+    def _fields(self, cls: type[Plugin]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return the fields of a class and those of its query, by key."""
+        query_class = getattr(cls, "Query", None)
+        query_fields = self.structurer.fields(query_class) if query_class else {}
+        return self.structurer.fields(cls), query_fields
 
     @staticmethod
-    def _attempt(build: Any) -> Any:
+    def _attempt(build: Callable[[], T]) -> T | None:
         try:
             return build()
         except Failed:

@@ -2,114 +2,137 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from attrs import define, field
 
-from signals_core.config.nodes import Keys, Node, Scalar, kind_of
-from signals_core.config.structure import Structurer
+from signals_core.config.nodes import Keys, Node, Scalar, is_null
+from signals_core.config.structure import Failed, Structurer
 from signals_core.window import zone_named
 
 _KEYS = ("version", "timezone", "sources", "sinks", "defaults")
+_SECTIONS = ("sources", "sinks", "defaults")
 _RESERVED = ("plugins", "retention")
 _NOT_DEFAULTS = ("id", "metric", "metrics", "name", "source", "timezone")
 
 
 @define
 class Project:
-    """The shared sources and sinks by name, the defaults, and the time zone, as nodes."""
+    """The shared sources and sinks by name, the defaults, and the time zone, as nodes.
+
+    `unread` names the sections that could not be read: of what may be in there, nothing is said
+    to be missing.
+    """
 
     timezone: Scalar | None = None
-    sources: dict[str, Keys] = field(factory=dict)
-    sinks: dict[str, Keys] = field(factory=dict)
+    zone: ZoneInfo = field(factory=lambda: zone_named("UTC"))
+    sources: dict[str, Node] = field(factory=dict)
+    sinks: dict[str, Node] = field(factory=dict)
     defaults: dict[str, Node] = field(factory=dict)
+    unread: set[str] = field(factory=set)
+
+    @classmethod
+    def unreadable(cls) -> Project:
+        """Return what is known of a project whose file cannot be read: nothing."""
+        return cls(unread=set(_SECTIONS))
 
 
 def read_project(
     document: Node, structurer: Structurer, collector_keys: tuple[str, ...]
 ) -> Project:
     """Read the first document of `signals.yaml`, noting its problems."""
+    try:
+        keys = structurer.keys(document)
+    except Failed:
+        return Project.unreadable()
     project = Project()
-    if not isinstance(document, Keys):
-        structurer.note(document.mark.problem(f"is {kind_of(document)}", "write a mapping"))
-        return project
-    for key in document.nodes:
+    for key in keys.nodes:
         if key in _RESERVED:
-            structurer.note(document.mark_of(key).problem("is reserved for a later version"))
+            structurer.note(keys.mark_of(key).problem("is reserved for a later version"))
         elif key not in _KEYS:
-            structurer.unknown(document, key, list(_KEYS))
-    _check_version(document, structurer)
-    project.timezone = _timezone(document, structurer)
-    project.sources = _named(document, "sources", structurer)
-    project.sinks = _named(document, "sinks", structurer)
-    project.defaults = _defaults(document, structurer, collector_keys)
+            structurer.unknown(keys, key, _KEYS)
+    _check_version(keys, structurer)
+    _read_timezone(keys, project, structurer)
+    project.sources = _named(keys, "sources", project, structurer)
+    project.sinks = _named(keys, "sinks", project, structurer)
+    project.defaults = _defaults(keys, project, structurer, collector_keys)
     return project
 
 
 def _check_version(document: Keys, structurer: Structurer) -> None:
     version = document.nodes.get("version")
-    if version is None:
-        structurer.note(document.mark.at("version").problem("is missing", "write version: 1"))
+    if is_null(version):
+        structurer.note(document.mark_of("version").problem("is missing", "write version: 1"))
     elif not isinstance(version, Scalar) or version.text != "1":
-        structurer.note(document.mark_of("version").problem("is no version known here", "1"))
+        mark = document.mark_of("version")
+        structurer.note(mark.problem("is no version known here", "write version: 1"))
 
 
-def _timezone(document: Keys, structurer: Structurer) -> Scalar | None:
+def _read_timezone(document: Keys, project: Project, structurer: Structurer) -> None:
     node = document.nodes.get("timezone")
-    name = structurer.attempt(node, str) if node is not None else None
+    if node is None or is_null(node):
+        return
+    name = structurer.attempt(node, str)
     if name is None or not isinstance(node, Scalar):
-        return None
+        return
     try:
-        zone_named(name)
+        project.zone = zone_named(name)
     except ValueError as error:
         structurer.note(node.mark.problem(str(error)))
-        return None
-    return node
+    else:
+        project.timezone = node
 
 
-def _named(document: Keys, key: str, structurer: Structurer) -> dict[str, Keys]:
-    section = document.nodes.get(key)
-    if section is None or (isinstance(section, Scalar) and section.null):
-        return {}
-    if not isinstance(section, Keys):
-        structurer.note(section.mark.problem(f"is {kind_of(section)}", "write names: {type: …}"))
-        return {}
-    found = {}
-    for name, node in section.nodes.items():
-        if not isinstance(node, Keys):
-            structurer.note(node.mark.problem(f"is {kind_of(node)}", "write {type: …, config: …}"))
-        elif "/" in name:
-            structurer.note(section.mark_of(name).problem("a name holds no slash"))
-        else:
-            found[name] = node
-    return found
+def _section(
+    document: Keys, key: str, project: Project, structurer: Structurer, remedy: str
+) -> Keys:
+    node = document.nodes.get(key)
+    nothing = Keys({}, document.mark_of(key))
+    if node is None or is_null(node):
+        return nothing
+    try:
+        return structurer.keys(node, remedy)
+    except Failed:
+        project.unread.add(key)
+        return nothing
+
+
+def _named(document: Keys, key: str, project: Project, structurer: Structurer) -> dict[str, Node]:
+    section = _section(document, key, project, structurer, "write {NAME: {type: …}}")
+    for name in section.nodes:
+        if "/" in name or not name:
+            mark = section.mark_of(name)
+            structurer.note(mark.problem(f"{name!r} is no name", "write one without a slash"))
+    return section.nodes
 
 
 def _defaults(
-    document: Keys, structurer: Structurer, collector_keys: tuple[str, ...]
+    document: Keys, project: Project, structurer: Structurer, collector_keys: tuple[str, ...]
 ) -> dict[str, Node]:
-    section = document.nodes.get("defaults")
-    if section is None or (isinstance(section, Scalar) and section.null):
-        return {}
-    if not isinstance(section, Keys):
-        structurer.note(section.mark.problem(f"is {kind_of(section)}", "write a mapping"))
-        return {}
+    section = _section(document, "defaults", project, structurer, "write a mapping")
     allowed = [key for key in collector_keys if key not in _NOT_DEFAULTS]
-    for key in section.nodes.keys() - set(allowed):
+    for key in section.nodes:
+        if key in allowed:
+            continue
         if key in collector_keys:
             remedy = "set timezone beside defaults" if key == "timezone" else ""
             structurer.note(section.mark_of(key).problem("cannot have a default", remedy))
         else:
             structurer.unknown(section, key, allowed)
-    return {key: node for key, node in section.nodes.items() if key in allowed}
+    return section.only(allowed).nodes
 
 
 def with_defaults(document: Keys, project: Project) -> Keys:
-    """Return a collector's document completed by the project: tags merge, all else is replaced."""
+    """Return a collector's document completed by the project.
+
+    Tags merge by key, all else is replaced whole; a null takes a default away.
+    """
     for key, default in project.defaults.items():
         own = document.nodes.get(key)
         if key == "tags" and isinstance(own, Keys) and isinstance(default, Keys):
+            merged = {**default.nodes, **own.nodes}
             document = document.with_key(
-                key,
-                Keys({**default.nodes, **own.nodes}, own.mark, {**default.marks, **own.marks}),
+                key, Keys(merged, own.mark, {**default.marks, **own.marks})
             )
         elif own is None:
             document = document.with_key(key, default)
