@@ -1,0 +1,40 @@
+"""The durable state of one state directory: coverage, readings, outboxes, runs."""
+
+from __future__ import annotations
+
+from signals_core.store.errors import StoreError, StoreFull
+from signals_core.store.records import (
+    Committed,
+    CoverageKey,
+    DeadLetter,
+    Dropped,
+    Found,
+    Item,
+    Letter,
+    OutboxLine,
+    Outcome,
+    Packed,
+    Position,
+    Requested,
+    Run,
+)
+from signals_core.store.store import Store
+
+__all__ = [
+    "Committed",
+    "CoverageKey",
+    "DeadLetter",
+    "Dropped",
+    "Found",
+    "Item",
+    "Letter",
+    "OutboxLine",
+    "Outcome",
+    "Packed",
+    "Position",
+    "Requested",
+    "Run",
+    "Store",
+    "StoreError",
+    "StoreFull",
+]

@@ -1,0 +1,146 @@
+"""The connection to the store's file, and its transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+
+from signals_core.store import schema
+from signals_core.store.errors import StoreError, damaged, explained, no_locks
+
+_BUSY_SECONDS = 30.0
+_LOG_BYTES = 64 << 20  # what the log shrinks to after a burst
+
+Connection = sqlite3.Connection
+
+
+class Database:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, path: Path, connection: Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = RLock()
+
+    @classmethod
+    def write(cls, path: Path) -> Database:
+        """Open the store for its one writer; make or upgrade it where needed."""
+        with explained(path):
+            log = Path(f"{path}-wal")
+            if not path.exists():
+                # A log without its file would be replayed into the new one.
+                if log.exists() and log.stat().st_size:
+                    raise damaged(path, f"the file is gone, and {log.name} beside it is not")
+                schema.create(path)
+            connection = _connect(path, "rw")
+            try:
+                version = schema.refuse_strangers(connection, path)
+                schema.refuse_damage(connection, path)
+                schema.upgrade(connection, path, version)
+                _set_up(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    @classmethod
+    def read(cls, path: Path) -> Database:
+        """Open the store beside its writer, for reading."""
+        return cls._beside(path, "ro")
+
+    @classmethod
+    def add(cls, path: Path) -> Database:
+        """Open the store beside its writer, to leave a request."""
+        return cls._beside(path, "rw")
+
+    @classmethod
+    def _beside(cls, path: Path, mode: str) -> Database:
+        if not path.exists():
+            raise StoreError(
+                f"there is no store in {path.parent} "
+                "(nothing has run there yet; name the state directory with --state-dir)"
+            )
+        with explained(path):
+            connection = _connect(path, mode)
+            try:
+                version = schema.refuse_strangers(connection, path)
+                if version < schema.VERSION:
+                    raise StoreError(
+                        f"{path} was written by an older signals (run `signals run` to upgrade it)"
+                    )
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Write all of what is done inside, or nothing."""
+        with self._within("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Read one state of the store."""
+        with self._within("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def _within(self, begin: str) -> Iterator[Connection]:
+        with self._lock, explained(self.path):
+            connection = self._connection
+            try:
+                connection.execute(begin)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # Where the disk is full SQLite has rolled back already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def vacuum(self, pages: int) -> int:
+        """Give up to so many free pages back to the file system; return how many are left."""
+        with self._lock, explained(self.path):
+            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            (left,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        return int(left)
+
+    def pages(self) -> tuple[int, int]:
+        """Return how many pages the file has, and how many of them are free."""
+        with self._lock, explained(self.path):
+            (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        return int(pages), int(free)
+
+    def fold_log(self) -> None:
+        """Write the log into the file and cut both, as far as readers allow."""
+        with self._lock, explained(self.path):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close the connection; may be called twice."""
+        with self._lock:
+            self._connection.close()
+
+
+def _connect(path: Path, mode: str) -> Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+def _set_up(connection: Connection, path: Path) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise no_locks(path)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}").fetchall()

@@ -1,0 +1,271 @@
+"""The transaction that a successful run ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+from attrs import evolve, field, frozen
+
+from signals_core.collector import Reading
+from signals_core.coverage import Coverage
+from signals_core.metric import Metric, version_text
+from signals_core.store import coverage as coverages
+from signals_core.store import payload, runs
+from signals_core.store.collectors import number_of, raise_mark
+from signals_core.store.database import Connection, Database
+from signals_core.store.records import Committed, CoverageKey, Run, maybe_bounds, micros
+from signals_core.store.sinks import SinkRow, sink_rows
+from signals_core.window import Window
+
+_UUID = slice(len('{"uuid":"'), len('{"uuid":"') + 36)  # where a line has it
+
+
+class Readings:
+    """The part of the store that takes readings."""
+
+    _database: Database
+    _limit_bytes: int
+
+    def commit(
+        self,
+        reading: Reading,
+        *,
+        run: Run,
+        sinks: Sequence[str],
+        coverage: tuple[CoverageKey, Coverage | None, Coverage] | None = None,
+        resend: Collection[str] | None = None,
+        windowed: bool | None = None,
+    ) -> Committed:
+        """Store all that follows from a reading, in one transaction.
+
+        That is its run, its metrics once and pending for each sink, the coverage and the
+        high-water mark. A bucket that holds what it held before is not sent, except to the sinks
+        in `resend`; in one that changed, what vanished is retracted.
+
+        A reading that is not `windowed` (by default: has no coverage) is not kept for a sink
+        whose outbox is full.
+
+        Raises `StoreFull` when nothing could be stored, and `ValueError` for a version that is
+        not later than the bucket's last, or for a coverage that is not what is stored.
+        """
+        content = _Content.of(reading)
+        with self._database.transaction() as connection:
+            number = number_of(connection, reading.collector)
+            raise_mark(connection, number, micros(reading.timestamp))
+            earlier = _earlier(connection, number, reading)
+            if coverage is not None:
+                coverages.save(connection, *coverage)
+            plan = _Plan.of(
+                content,
+                earlier,
+                sink_rows(connection, dict.fromkeys((*sinks, *(resend or ())))),
+                again={*(resend or ()), *_missed(connection, earlier, sinks)},
+                limit=self._limit_bytes
+                if not (coverage if windowed is None else windowed)
+                else None,
+            )
+            note = _no_longer_retained(reading.window, earlier, coverage)
+            return _store(connection, number, reading, run, content, earlier, plan, note)
+
+
+@frozen
+class _Content:
+    """The lines of a reading, and a hash of what they say apart from their version."""
+
+    lines: bytes
+    state: bytes | None
+
+    @classmethod
+    def of(cls, reading: Reading) -> _Content:
+        lines = b"".join(batch.json_lines() for batch in reading.metrics.batches)
+        if reading.window is None:
+            return cls(lines, None)
+        # The first of these in a line is in a tag only where both readings have it there.
+        version = f',"timestamp":"{version_text(reading.timestamp)}"'.encode()
+        said = sorted(lines.replace(version, b"").split(b"\n"))
+        return cls(lines, sha256(b"\n".join(said)).digest())
+
+
+class _Earlier(NamedTuple):
+    """The last retained reading of a bucket."""
+
+    run: int
+    version: int
+    state: bytes
+
+
+@frozen
+class _Plan:
+    """What becomes of a reading: who is sent it, and for whom it is not kept."""
+
+    unchanged: bool
+    again: bool
+    sent: tuple[SinkRow, ...] = field()
+    dropped: tuple[SinkRow, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        content: _Content,
+        earlier: _Earlier | None,
+        sinks: Sequence[SinkRow],
+        *,
+        again: Collection[str],
+        limit: int | None,
+    ) -> _Plan:
+        unchanged = earlier is not None and earlier.state == content.state
+        wanted = [sink for sink in sinks if not unchanged or sink.name in again]
+        full = [sink for sink in wanted if limit is not None and sink.bytes >= limit]
+        sent = tuple(sink for sink in wanted if sink not in full)
+        return cls(
+            unchanged=unchanged,
+            again=any(sink.name in again for sink in sent),
+            sent=sent,
+            # Where nothing changed the reading that is missed was listed already.
+            dropped=() if unchanged else tuple(full),
+        )
+
+    @property
+    def kept(self) -> bool:
+        """Whether the reading is stored: it is what the next one is compared with."""
+        return bool(self.sent) or not (self.unchanged or self.dropped)
+
+
+def _earlier(connection: Connection, number: int, reading: Reading) -> _Earlier | None:
+    if reading.window is None:
+        return None
+    row = connection.execute(
+        """
+        SELECT run, version, state FROM reading
+        WHERE collector = ? AND window_start = ? AND window_end = ?
+        ORDER BY run DESC LIMIT 1
+        """,
+        (number, micros(reading.window.start), micros(reading.window.end)),
+    ).fetchone()
+    earlier = None if row is None else _Earlier(*row)
+    if earlier and earlier.version >= micros(reading.timestamp):
+        raise ValueError(
+            f"the reading of {reading.window} is not later than the one before it: "
+            f"{version_text(reading.timestamp)}"
+        )
+    return earlier
+
+
+def _missed(
+    connection: Connection, earlier: _Earlier | None, sinks: Sequence[str]
+) -> Iterator[str]:
+    """Yield those of `sinks` for which the earlier reading was not kept."""
+    if earlier is None:
+        return
+    for (name,) in connection.execute(
+        "SELECT name FROM dropped JOIN sink ON sink.number = dropped.sink WHERE run = ?",
+        (earlier.run,),
+    ):
+        if name in sinks:
+            yield name
+
+
+def _no_longer_retained(
+    window: Window | None,
+    earlier: _Earlier | None,
+    coverage: tuple[CoverageKey, Coverage | None, Coverage] | None,
+) -> str | None:
+    before = coverage[1] if coverage else None
+    if window is None or earlier or before is None:
+        return None
+    if not before.covered.covers(window.start, window.end):
+        return None
+    return (
+        "the earlier reading of this window is no longer retained: "
+        "the whole set was sent, without retractions"
+    )
+
+
+def _store(
+    connection: Connection,
+    number: int,
+    reading: Reading,
+    run: Run,
+    content: _Content,
+    earlier: _Earlier | None,
+    plan: _Plan,
+    note: str | None,
+) -> Committed:
+    if plan.dropped:
+        names = ", ".join(sink.name for sink in plan.dropped)
+        full = f"not kept for {names}, whose outbox is full"
+        note = f"{note}; {full}" if note else full
+    outcome = "unchanged" if plan.unchanged and not plan.sent else run.outcome
+    reason = "; ".join(filter(None, (run.reason, note))) or None
+    run_id = runs.insert(connection, evolve(run, outcome=outcome, reason=reason))
+    retractions: list[bytes] = []
+    if plan.kept:
+        if earlier:
+            retractions = list(
+                _retractions(connection, earlier, reading, content, again=plan.again)
+            )
+        lines = b"".join((content.lines, *retractions))
+        connection.execute(
+            "INSERT INTO reading (run, collector, window_start, window_end, version, state)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                run_id,
+                number,
+                *maybe_bounds(reading.window),
+                micros(reading.timestamp),
+                content.state,
+            ),
+        )
+        count = payload.write(connection, run_id, lines)
+        if count:
+            _enqueue(connection, plan.sent, run_id, count, len(lines))
+    connection.executemany(
+        "INSERT INTO dropped (run, sink, metrics, at) VALUES (?, ?, ?, ?)",
+        [
+            (run_id, sink.number, content.lines.count(b"\n"), micros(run.started))
+            for sink in plan.dropped
+        ],
+    )
+    return Committed(
+        reading_id=run_id if plan.kept else None,
+        sent=tuple(sink.name for sink in plan.sent),
+        retracted=len(retractions),
+        unchanged=plan.unchanged,
+        dropped=tuple(sink.name for sink in plan.dropped),
+        note=note,
+    )
+
+
+def _enqueue(
+    connection: Connection, sinks: Sequence[SinkRow], reading: int, count: int, size: int
+) -> None:
+    connection.executemany(
+        "INSERT INTO pending (sink, reading, first, last, bytes) VALUES (?, ?, 0, ?, ?)",
+        [(sink.number, reading, count, size) for sink in sinks],
+    )
+    connection.executemany(
+        "UPDATE sink SET metrics = metrics + ?, bytes = bytes + ? WHERE number = ?",
+        [(count, size, sink.number) for sink in sinks],
+    )
+
+
+def _retractions(
+    connection: Connection, earlier: _Earlier, reading: Reading, content: _Content, *, again: bool
+) -> Iterator[bytes]:
+    """Yield a line that retracts each metric of the earlier reading that is not in this one.
+
+    What was retracted before is retracted again only for a sink that may have missed it.
+    """
+    present = {line[_UUID] for line in content.lines.split(b"\n")}
+    for line in payload.whole(connection, earlier.run).split(b"\n")[:-1]:
+        if line[_UUID] not in present:
+            metric = Metric.decode(line)
+            if metric.value is not None or again:
+                yield _retracted(metric, reading.timestamp)
+
+
+def _retracted(metric: Metric, timestamp: datetime) -> bytes:
+    return evolve(metric, value=None, timestamp=timestamp).encode() + b"\n"

@@ -1,0 +1,190 @@
+"""What happened: one row a run, and where a number comes from."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from signals_core.metric import Metric
+from signals_core.store import payload
+from signals_core.store.collectors import number_of
+from signals_core.store.database import Connection, Database
+from signals_core.store.records import (
+    DAY,
+    Found,
+    Run,
+    maybe_bounds,
+    maybe_window,
+    micros,
+    moment,
+)
+
+_SELECT = """
+    SELECT run.id, collector.id, ifnull(run.name, collector.id), origin, started,
+           window_start, window_end, rows, metrics, milliseconds, outcome, reason, query.text
+    FROM run
+    JOIN collector ON collector.number = run.collector
+    LEFT JOIN query ON query.number = run.query
+"""
+
+# One look into the index for each collector, however many runs there are.
+_LAST_OF_EACH = """
+    SELECT (SELECT max(id) FROM run WHERE run.collector = collector.number) FROM collector
+"""
+
+
+class Runs:
+    """The part of the store that remembers runs."""
+
+    _database: Database
+
+    def record(self, run: Run) -> int:
+        """Store a run that made no reading; return its id."""
+        with self._database.transaction() as connection:
+            return insert(connection, run)
+
+    def runs(self, collector_id: str | None = None, limit: int = 100) -> list[Run]:
+        """Return the latest runs, of one collector or of all, newest first."""
+        which = "" if collector_id is None else "WHERE run.collector = ?"
+        with self._database.snapshot() as connection:
+            arguments: list[Any] = [limit]
+            if collector_id is not None:
+                arguments.insert(0, _known(connection, collector_id))
+            rows = connection.execute(
+                f"{_SELECT} {which} ORDER BY run.id DESC LIMIT ?", arguments
+            ).fetchall()
+        return [_run(row) for row in rows]
+
+    def last_runs(self) -> dict[str, Run]:
+        """Return the latest run of each collector by its id."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(f"{_SELECT} WHERE run.id IN ({_LAST_OF_EACH})").fetchall()
+        return {run.collector: run for run in map(_run, rows)}
+
+    def find(self, uuid: UUID) -> list[Found]:
+        """Return every retained version of a metric, newest first.
+
+        Looks through all retained readings: about a second for each gigabyte.
+        """
+        with self._database.snapshot() as connection:
+            return [
+                _found(connection, reading, index, Metric.decode(line))
+                for reading, index, line in payload.holding(
+                    connection, f'{{"uuid":"{uuid}"'.encode()
+                )
+            ]
+
+
+def insert(connection: Connection, run: Run) -> int:
+    """Add a run within a transaction; return its id."""
+    started = micros(run.started)
+    cursor = connection.execute(
+        """
+        INSERT INTO run (collector, name, origin, started, window_start, window_end, rows,
+                         metrics, milliseconds, outcome, reason, query)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            number_of(connection, run.collector),
+            None if run.name == run.collector else run.name,
+            run.origin,
+            started,
+            *maybe_bounds(run.window),
+            run.rows,
+            run.metrics,
+            run.milliseconds,
+            run.outcome,
+            run.reason,
+            None if run.query is None else _query_number(connection, run.query, started),
+        ),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def _query_number(connection: Connection, text: str, used: int) -> int:
+    """Keep a query once; when it was last used is noted by the day, to save writes."""
+    number = int.from_bytes(sha256(text.encode()).digest()[:8], "big", signed=True)
+    connection.execute(
+        """
+        INSERT INTO query (number, last_used, text) VALUES (?, ?, ?)
+        ON CONFLICT (number) DO UPDATE SET last_used = excluded.last_used
+        WHERE excluded.last_used > last_used + ?
+        """,
+        (number, used, text, DAY),
+    )
+    return number
+
+
+def _known(connection: Connection, collector_id: str) -> int | None:
+    row = connection.execute(
+        "SELECT number FROM collector WHERE id = ?", (collector_id,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    number, collector, name, origin, started, window_start, window_end, *rest = row
+    rows, metrics, milliseconds, outcome, reason, query = rest
+    return Run(
+        id=number,
+        collector=collector,
+        name=name,
+        origin=origin,
+        started=moment(started),
+        window=maybe_window(window_start, window_end),
+        rows=rows,
+        metrics=metrics,
+        milliseconds=milliseconds,
+        outcome=outcome,
+        reason=reason,
+        query=query,
+    )
+
+
+def _found(connection: Connection, reading: int, index: int, metric: Metric) -> Found:
+    run = _run(connection.execute(f"{_SELECT} WHERE run.id = ?", (reading,)).fetchone())
+    pending = [
+        name
+        for (name,) in connection.execute(
+            """
+            SELECT name FROM sink CROSS JOIN pending ON pending.sink = sink.number
+            WHERE reading = ? AND first <= ? AND last > ? ORDER BY name
+            """,
+            (reading, index, index),
+        )
+    ]
+    dead = dict(
+        connection.execute(
+            """
+            SELECT name, dead.reason FROM sink CROSS JOIN dead ON dead.sink = sink.number
+            WHERE reading = ? AND position = ? ORDER BY name
+            """,
+            (reading, index),
+        )
+    )
+    deliveries = connection.execute(
+        """
+        SELECT name, at FROM delivery JOIN sink ON sink.number = delivery.sink
+        WHERE reading = ? ORDER BY name
+        """,
+        (reading,),
+    )
+    dropped = connection.execute(
+        """
+        SELECT name FROM dropped JOIN sink ON sink.number = dropped.sink
+        WHERE run = ? ORDER BY name
+        """,
+        (reading,),
+    )
+    return Found(
+        metric=metric,
+        run=run,
+        deliveries={
+            name: moment(at) for name, at in deliveries if name not in dead and name not in pending
+        },
+        pending=tuple(pending),
+        dead=dead,
+        dropped=tuple(name for (name,) in dropped),
+    )

@@ -1,0 +1,83 @@
+"""The store, put together from its parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from signals_core.store.collectors import Versions
+from signals_core.store.coverage import Coverages
+from signals_core.store.database import Database
+from signals_core.store.dead import DeadLetters
+from signals_core.store.errors import explained
+from signals_core.store.lock import StateLock
+from signals_core.store.outbox import Outbox
+from signals_core.store.readings import Readings
+from signals_core.store.requests import Requests
+from signals_core.store.retention import Retention
+from signals_core.store.runs import Runs
+from signals_core.store.sinks import Sinks
+
+_FILE = "store.db"
+_LIMIT_BYTES = 1 << 30
+
+
+class Store(Coverages, Versions, Readings, Outbox, DeadLetters, Sinks, Runs, Requests, Retention):
+    """The state of one state directory. Its functions are transactions, safe to call from threads.
+
+    Make one with `Store.open`, in the one process that writes, or with `Store.look` beside it.
+    A context manager: leaving closes it. Everything may raise `StoreError`; whatever writes,
+    `StoreFull`.
+    """
+
+    def __init__(
+        self, database: Database, lock: StateLock | None = None, limit_bytes: int = _LIMIT_BYTES
+    ) -> None:
+        self._database = database
+        self._lock = lock
+        self._limit_bytes = limit_bytes
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, wait_seconds: float = 0, limit_bytes: int = _LIMIT_BYTES
+    ) -> Self:
+        """Open a state directory as its one writer, making or upgrading it where needed.
+
+        Waits up to `wait_seconds` for another process to let go of it. `limit_bytes` bounds the
+        outbox of each sink.
+        """
+        with explained(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = StateLock(folder / "lock")
+        try:
+            lock.acquire(wait_seconds)
+            return cls(Database.write(folder / _FILE), lock, limit_bytes)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def look(cls, folder: Path) -> Self:
+        """Open a state directory for reading and for leaving requests, beside its writer.
+
+        Raises `StoreError` where there is none.
+        """
+        return cls(Database.read(folder / _FILE))
+
+    def close(self) -> None:
+        """Close the store and let the directory go; may be called twice."""
+        self._database.close()
+        if self._lock:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
