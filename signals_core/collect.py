@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
@@ -9,12 +10,17 @@ from contextlib import closing, nullcontext
 from datetime import datetime
 from threading import Thread
 from typing import Any, TypeVar
+from uuid import uuid4
 
+import attrs
+
+from signals_core.clock import Clock
 from signals_core.collector import Collector, Reading
 from signals_core.connections import Connection, breaks_source
 from signals_core.distill import distill
 from signals_core.errors import Cancelled
 from signals_core.plugin import Request, Source
+from signals_core.secret import mask
 from signals_core.window import Window
 
 T = TypeVar("T")
@@ -41,6 +47,30 @@ def read(
             window=bucket,
             check=request.check,
         )
+
+
+def request_for(collector: Collector, window: Window | None, clock: Clock) -> Request:
+    """Return what the source is asked for; its time runs from now on."""
+    return Request(
+        collector=collector.name,
+        query=collector.query,
+        window=window,
+        timeout=collector.timeout.total_seconds(),
+        origin=f"signals {uuid4().hex[:8]} {collector.name}",
+        clock=clock,
+    )
+
+
+def described(query: Any, window: Window | None) -> str:
+    """Return a query, and the bounds it is run with, as a person reads them, masked."""
+    lines = []
+    for attribute in attrs.fields(type(query)) if query is not None else ():
+        value = getattr(query, attribute.name)
+        plain = value if isinstance(value, str) else json.dumps(value, indent=2, default=str)
+        lines += [f"{attribute.alias}:", *(f"  {line}" for line in plain.strip().splitlines())]
+    if window is not None:
+        lines += [f"{name} = {bound}" for name, bound in window.parameters.items()]
+    return mask("\n".join(lines))
 
 
 def supervised(work: Callable[[], T], request: Request, connection: Connection[Source]) -> T:

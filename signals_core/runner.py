@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from uuid import uuid4
 
 from attrs import evolve
 
@@ -18,7 +17,7 @@ from signals_core.clock import Clock, SystemClock
 from signals_core.collector import Collector, Reading, problems_of
 from signals_core.connections import Connection, Connections
 from signals_core.errors import ConfigError, DeliveryError, NotDue, Problem, reason_of
-from signals_core.plugin import Request, Sink, Source
+from signals_core.plugin import Sink, Source
 from signals_core.window import Grain, Window
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ class Runner:
         try:
             window = self._window(collector, source, at)
             began = self._clock.now()
-            request = self._request(collector, window)
+            request = collect.request_for(collector, window, self._clock)
             bucket = window or self._bucket(collector, at or began)
             timestamp = self._version(collector.id, began)
         except BaseException as error:
@@ -172,16 +171,6 @@ class Runner:
     def _bucket(collector: Collector, moment: datetime) -> Window | None:
         grain = collector.buckets
         return None if grain is None else grain.window(moment)
-
-    def _request(self, collector: Collector, window: Window | None) -> Request:
-        return Request(
-            collector=collector.name,
-            query=collector.query,
-            window=window,
-            timeout=collector.timeout.total_seconds(),
-            origin=f"signals {uuid4().hex[:8]} {collector.name}",
-            clock=self._clock,
-        )
 
     def _version(self, collector_id: str, began: datetime) -> datetime:
         """Return the version of a reading: when it began, but later than any earlier one's."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import attrs
 import click
 
 from signals_core.cli.output import Output
+from signals_core.collect import described
 from signals_core.collector import Collector, Reading
 from signals_core.errors import DeliveryError, NotDue, is_surprise, reason_of
 from signals_core.plugin import Sink
 from signals_core.registry import Registry
 from signals_core.runner import Runner
-from signals_core.secret import Secret
 from signals_core.window import Window, iso, zone_named
 
 
@@ -59,9 +57,12 @@ def _deliver(output: Output, runner: Runner, collector: Collector, moment: datet
 
 
 def _print(output: Output, runner: Runner, collector: Collector, moment: datetime | None) -> None:
-    for line in _described(collector.query):
-        output.say(line)
-    reading = runner.read(collector.name, moment)
+    try:
+        reading = runner.read(collector.name, moment)
+    except Exception:
+        output.say(described(collector.query, None))
+        raise
+    output.say(described(collector.query, reading.window if collector.window else None))
     _tell(output, collector, reading)
     if reading.metrics:
         console: Any = Registry.discover().load("sink", "console")
@@ -82,17 +83,6 @@ def _shown(window: Window, collector: Collector) -> str:
     local = f"{window.local_start:%Y-%m-%d %H:%M} to {window.local_end:%Y-%m-%d %H:%M}"
     zone = "" if collector.timezone == "UTC" else f" ({iso(window.start)} to {iso(window.end)})"
     return f"{local} {collector.timezone}{zone}"
-
-
-def _described(query: Any) -> Iterator[str]:
-    if query is None:
-        return
-    for attribute in attrs.fields(type(query)):
-        value = getattr(query, attribute.name)
-        if isinstance(value, Secret):
-            value = str(value)
-        text = value if isinstance(value, str) else json.dumps(value, indent=2, default=str)
-        yield f"{attribute.alias}:" + "".join(f"\n  {line}" for line in text.strip().splitlines())
 
 
 def _moment(text: str, collector: Collector) -> datetime:

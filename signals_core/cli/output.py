@@ -46,7 +46,9 @@ class Output:
 
         from signals_core.secret import mask
 
-        table = Table(*headers, box=None, header_style="bold", pad_edge=False)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for header in headers:
+            table.add_column(header, overflow="fold")
         for row in rows:
             table.add_row(*(Text(mask(cell)) for cell in row))
         Console().print(table)
