@@ -7,7 +7,7 @@ A plugin is an attrs class that *is* its configuration. It imports only the publ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from threading import Condition
 from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
@@ -62,10 +62,10 @@ class Source(Plugin):
     """The most `read()` calls at the same time, kept by the runner."""
 
     def parameters(self, query: Any) -> set[str]:
-        """Return the window names that `query` uses, of `window_start`, `window_end`,
-        `window_start_local` and `window_end_local`.
+        """Return the names under which `query` uses its window.
 
-        Pure. Raises `ValueError` for a query that cannot be right.
+        They are `window_start`, `window_end`, `window_start_local` and `window_end_local`. Pure.
+        Raises `ValueError` for a query that cannot be right.
         """
         return set()
 
@@ -171,7 +171,10 @@ class Request:
 
     @contextmanager
     def on_cancel(self, call: Callable[[], object]) -> Iterator[None]:
-        """While inside, let another thread abort the read by `call` (which must not block long)."""
+        """While inside, let another thread abort the read by `call`, which must not block long.
+
+        Leaving waits for a `call` that is going on, so that it never meets what comes after.
+        """
         with self._changed:
             self.check()
             self._aborts.append(call)
@@ -186,9 +189,9 @@ class Request:
         with self._changed:
             self._cancelled = self._cancelled or reason
             self._changed.notify_all()
-            aborts = tuple(self._aborts)
-        for abort in aborts:
-            abort()
+            for abort in tuple(self._aborts):
+                with suppress(Exception):  # a read that cannot be aborted ends by itself, or late
+                    abort()
 
 
 class Register(Protocol):
