@@ -7,10 +7,12 @@ listed by name with a remedy and takes nothing else down.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -23,6 +25,9 @@ from signals_core.plugin import GROUP, Hooks, Plugin, Schedule, Sink, Source
 KINDS: dict[str, type[Plugin]] = {"source": Source, "sink": Sink, "schedule": Schedule}
 
 _CORE = "signals-core"
+
+#: What a plugin may do to us: anything but stop a person's Ctrl-C.
+_ANY_FAILURE = (Exception, SystemExit)
 
 #: Published types and the distributions that bring them, for "not installed" messages.
 _PUBLISHED = {
@@ -65,7 +70,7 @@ class PluginType:
         module, _, name = target.partition(":")
         try:
             return getattr(import_module(module), name)
-        except Exception as error:
+        except _ANY_FAILURE as error:
             raise PluginError(
                 f"{target} of {self.provider} cannot be imported: {_described(error)}",
                 f"reinstall or upgrade {self.provider}",
@@ -83,7 +88,7 @@ class Registry:
     def discover(cls) -> Registry:
         """Load every entry point of the group `signals`, our own first, then by name."""
         registry = cls()
-        for entry_point, provider in _entry_points():
+        for entry_point, provider in _entry_points(registry.broken):
             registry._add(entry_point, provider)
         return registry
 
@@ -107,12 +112,7 @@ class Registry:
     def check_all(self) -> None:
         """Load every type, listing as broken those that cannot be."""
         for entry in self.types.values():
-            try:
-                entry.load()
-            except PluginError as error:
-                broken = BrokenPlugin(entry.name, entry.provider, error.reason, error.remedy)
-                if broken not in self.broken:
-                    self.broken.append(broken)
+            self._check(entry)
 
     def _add(self, entry_point: EntryPoint, provider: str) -> None:
         def refuse(reason: str, remedy: str) -> None:
@@ -120,7 +120,7 @@ class Registry:
 
         try:
             module = entry_point.load()
-        except (Exception, SystemExit) as error:
+        except _ANY_FAILURE as error:
             refuse(f"its import failed: {_described(error)}", f"reinstall or upgrade {provider}")
             return
         manager = pluggy.PluginManager(GROUP)
@@ -128,7 +128,7 @@ class Registry:
         try:
             manager.register(module)
             manager.check_pending()
-        except pluggy.PluginValidationError as error:
+        except _ANY_FAILURE as error:
             refuse(*_misspelt(module, error))
             return
         found = 0
@@ -137,13 +137,16 @@ class Registry:
             found += len(hook.get_hookimpls())
             try:
                 hook(register=self._registrar(kind, provider, refuse))
-            except Exception as error:
+            except _ANY_FAILURE as error:
                 refuse(f"its hook failed: {_described(error)}", f"report it to {provider}")
         if not found:
             refuse("it has no hook", "decorate signals_register_sources (…) with @hookimpl")
 
     def _registrar(self, kind: str, provider: str, refuse: Any) -> Any:
-        def register(name: str, target: type[Plugin] | str) -> None:
+        def register(name: Any, target: Any) -> None:
+            if not isinstance(name, str) or not name:
+                refuse(f"{name!r} is no name for a {kind} type", 'register("name", Class)')
+                return
             taken = self.types.get((kind, name))
             if taken is not None:
                 refuse(
@@ -154,23 +157,45 @@ class Registry:
             entry = PluginType(kind, name, provider, target)
             self.types[kind, name] = entry
             if not isinstance(target, str):
-                try:
-                    entry.load()
-                except PluginError as error:
-                    refuse(error.reason, error.remedy)
+                self._check(entry)
 
         return register
 
+    def _check(self, entry: PluginType) -> None:
+        try:
+            entry.load()
+        except PluginError as error:
+            broken = BrokenPlugin(entry.name, entry.provider, error.reason, error.remedy)
+            if broken not in self.broken:
+                self.broken.append(broken)
 
-def _entry_points() -> Iterable[tuple[EntryPoint, str]]:
-    found: dict[tuple[str, str, str], tuple[EntryPoint, str]] = {}
+
+def _entry_points(broken: list[BrokenPlugin]) -> Iterable[tuple[EntryPoint, str]]:
+    """Return our entry points and who provides them, ours first; `broken` gets the unreadable.
+
+    As for pip and for imports, a distribution that comes again later on the path is not there.
+    """
+    found: dict[str, list[tuple[EntryPoint, str]]] = {}
     for distribution in distributions():
-        for entry_point in distribution.entry_points:
-            if entry_point.group == GROUP:
-                name = distribution.metadata["Name"] or "an unnamed distribution"
-                key = (name.lower().replace("_", "-"), entry_point.name, entry_point.value)
-                found.setdefault(key, (entry_point, f"{name} {distribution.version}"))
-    return [found[key] for key in sorted(found, key=lambda key: (key[0] != _CORE, key))]
+        try:
+            ours = [each for each in distribution.entry_points if each.group == GROUP]
+            if ours:
+                name = _name_of(distribution)
+                provided = [(each, f"{name} {distribution.version}") for each in ours]
+                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), provided)
+        except _ANY_FAILURE as error:
+            where = str(getattr(distribution, "_path", "a distribution"))
+            reason = f"its metadata cannot be read: {_described(error)}"
+            broken.append(BrokenPlugin(Path(where).name, where, reason, "reinstall or remove it"))
+    names = sorted(found, key=lambda name: (name != _CORE, name))
+    return [each for name in names for each in sorted(found[name], key=lambda each: each[0].name)]
+
+
+def _name_of(distribution: Distribution) -> str:
+    name: str | None = distribution.metadata["Name"]
+    if not name:
+        raise LookupError("it has no name")
+    return name
 
 
 def _check_class(kind: str, cls: Any) -> None:
@@ -196,10 +221,11 @@ def _check_class(kind: str, cls: Any) -> None:
         )
 
 
-def _misspelt(module: Any, error: pluggy.PluginValidationError) -> tuple[str, str]:
+def _misspelt(module: Any, error: BaseException) -> tuple[str, str]:
     known = [name for name in vars(Hooks) if name.startswith("signals_")]
-    for name in vars(module):
-        if name.startswith("signals_") and name not in known:
+    for name, value in getattr(module, "__dict__", {}).items():
+        is_hook = name.startswith("signals_") and hasattr(value, f"{GROUP}_impl")
+        if is_hook and name not in known:
             close = get_close_matches(name, known, n=1, cutoff=0.0)
             return f"there is no hook {name}", f"did you mean {close[0]}?"
     return f"its hook does not fit: {_described(error)}", "define it as hook(register)"
