@@ -141,7 +141,7 @@ def oldest(session: nox.Session) -> None:
 def dev(session: nox.Session) -> None:
     """Make .venv with all of it, for an editor and a shell."""
     session.run(sys.executable, "-m", "virtualenv", "--quiet", ".venv")
-    for arguments in ([*TREE, *group("test"), *group("lint")], MONGOD):
+    for arguments in ([*TREE, *group("lint")], MONGOD):
         session.run(".venv/bin/python", "-m", "pip", "install", "--quiet", *arguments)
 
 
