@@ -54,6 +54,8 @@ def hoisted(document: Keys, structurer: Structurer) -> Keys:
         node, own = metric.nodes.get(key), document.nodes.get(key)
         if node is None or is_null(node):
             continue
+        if own is not None and is_null(own):
+            own = None
         if isinstance(node, Keys) and isinstance(own, Keys):
             for twice in node.nodes.keys() & own.nodes.keys():
                 if node.nodes[twice] != own.nodes[twice]:
@@ -74,7 +76,7 @@ def _refuse_second(mark: Mark, what: str, structurer: Structurer) -> None:
 class DocumentReader:
     """Reads one document, in which every problem is noted, into a collector.
 
-    After `read` the collector is there, unless the document has mistakes.
+    After `read` the collector is there, unless a part of it could not be built.
     """
 
     document: Keys
@@ -92,7 +94,6 @@ class DocumentReader:
 
         A part that is wrong is stood in for, so that the checks of the others still run.
         """
-        before = self.structurer.mistakes
         self._excuse_unread_defaults()
         self._check_keys()
         values = {**self._texts(), **self._numbers(), **self._metrics(), **self._parts()}
@@ -101,7 +102,7 @@ class DocumentReader:
             self._place(problem)
         if collector.window is None and "window" not in self._failed:
             self._node("schedule", required=True)
-        if self.structurer.mistakes == before and not self._failed:
+        if not self._failed:
             self.collector = collector
 
     def mark_of_identity(self, key: str) -> Mark:
@@ -113,6 +114,8 @@ class DocumentReader:
         if "defaults" in self.plugins.project.unread:
             absent = {"sinks", "schedule", "grain", "window"} - self.document.nodes.keys()
             self._failed |= absent | ({"window"} if "grain" in absent else set())
+            if "window" in absent:  # then nobody knows which bounds the query should use
+                self._doubtful.add("source.config")
 
     def _check_keys(self) -> None:
         for key in self.document.nodes:
@@ -137,11 +140,14 @@ class DocumentReader:
         }
 
     def _numbers(self) -> dict[str, Any]:
+        window = self._window()
+        if window is None and "window" in self._failed:
+            window = WindowPolicy()
         found = {
             "timeout": self._value("timeout", timedelta),
             "max_rows": self._value("max_rows", int),
             "tags": self._value("tags", dict[str, str]),
-            "window": self._window(),
+            "window": window,
         }
         return {key: value for key, value in found.items() if value is not None}
 
@@ -246,6 +252,8 @@ class DocumentReader:
         """
         if any(_is_within(problem.path, part) for part in self._failed):
             return
+        if problem.path == "id" and "id" not in self.document.nodes:
+            return  # it is the name's, which has been told
         if any(_is_within(problem.path, part) for part in self._doubtful):
             self._failed.add(problem.path)
             return

@@ -63,9 +63,12 @@ def load(
         if not isinstance(document, Keys) or not is_collector(document):
             passed_over.append(f"{document.mark.file}:{document.mark.line}")
             continue
+        before = structurer.mistakes
         modern = hoisted(modernise(document, structurer), structurer)
         reader = DocumentReader(with_defaults(modern, shared), structurer, plugins)
         reader.read()
+        if structurer.mistakes > before:
+            reader.collector = None
         readers.append(reader)
     plugins.check_shared()
     _refuse_twins(readers, structurer)

@@ -176,8 +176,9 @@ class Plugins:
         keys = self.structurer.keys(node, f"write a {kind} as {{type: …, config: …}}")
         failed = self.structurer.unknown_keys(keys, ("type", "use", "config"))
         if ("type" in keys.nodes) == ("use" in keys.nodes):
-            remedy = "take one of the two out" if "type" in keys.nodes else "write type: …"
-            self.structurer.note(keys.mark.problem("needs exactly one of type and use", remedy))
+            if "type" in keys.nodes or not failed:  # else a typo stands where the type belongs
+                remedy = "take one of the two out" if "type" in keys.nodes else "write type: …"
+                self.structurer.note(keys.mark.problem("needs exactly one of type and use", remedy))
             raise Failed
         own = self._config(keys)
         if "type" in keys.nodes:
