@@ -13,7 +13,7 @@ from signals_core.config.document import COLLECTOR_KEYS, DocumentReader, hoisted
 from signals_core.config.files import find
 from signals_core.config.nodes import Keys, Node, Scalar, compose
 from signals_core.config.plugins import Plugins
-from signals_core.config.project import Project, read_project, with_defaults
+from signals_core.config.project import Project, is_project, read_project, with_defaults
 from signals_core.config.structure import Structurer
 from signals_core.errors import Problem
 from signals_core.registry import Registry
@@ -92,7 +92,7 @@ def _project(file: Path | None, structurer: Structurer) -> tuple[Project, list[N
             structurer.note(Problem("is empty", "write version: 1", file=str(file), line=1))
         return Project.unreadable(), []
     first, *rest = documents
-    if is_collector(first):
+    if is_collector(first) and not is_project(first):
         structurer.note(
             first.mark.problem(
                 "a collector stands where the project belongs",

@@ -131,13 +131,6 @@ class Plugins:
     def _sink(self, key: str, node: Node) -> tuple[str, Sink]:
         spec = self._spec("sink", node)
         fields, _ = self._fields(spec.cls)
-        if spec.shared is not None and spec.own.nodes:
-            self.structurer.note(
-                spec.own.mark.problem(
-                    "a shared sink is one for all", "take this out, or give the sink a type"
-                )
-            )
-            raise Failed
         failed = self.structurer.unknown_keys(spec.own, fields)
         sink = self._connection(spec, fields)
         if spec.shared is None and ("/" in key or not key):
@@ -185,6 +178,10 @@ class Plugins:
             spec = _Spec(self._class(kind, keys.nodes["type"]), own, own)
         else:
             shared = self._shared_by(kind, keys.nodes["use"])
+            if kind == "sink" and own.nodes:
+                remedy = "take this out, or give the sink a type"
+                self.structurer.note(own.mark.problem("a shared sink is one for all", remedy))
+                raise Failed
             spec = _Spec(shared.cls, self._merged(shared, own), own, shared)
         if failed:
             raise Failed

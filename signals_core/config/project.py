@@ -37,6 +37,13 @@ class Project:
         return cls(unread=set(_SECTIONS))
 
 
+def is_project(document: Node) -> bool:
+    """Whether a document has a key that only a project has."""
+    return isinstance(document, Keys) and bool(
+        document.nodes.keys() & {"version", "sources", "defaults"}
+    )
+
+
 def read_project(
     document: Node, structurer: Structurer, collector_keys: tuple[str, ...]
 ) -> Project:

@@ -9,6 +9,7 @@ import pytest
 from attrs import frozen
 
 from parts.configured import a_registry
+from signals_core import secret
 from signals_core.config import load
 
 
@@ -50,6 +51,15 @@ class Folder:
         assert not loaded.problems, [str(problem) for problem in loaded.problems]
         (found,) = loaded.collectors
         return found.collector
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_yet():
+    """Let each test begin as a process does, before any secret was seen."""
+    known = secret._known
+    secret._known = secret._KnownSecrets()
+    yield
+    secret._known = known
 
 
 @pytest.fixture
