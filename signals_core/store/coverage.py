@@ -123,7 +123,8 @@ def _write_changes(
     gone = [(number, *row) for row in before - after]
     if gone and connection.executemany(table.delete, gone).rowcount != len(gone):
         raise _stale(key)
-    connection.executemany(table.insert, [(number, *row) for row in after - before])
+    if new := [(number, *row) for row in after - before]:
+        connection.executemany(table.insert, new)
 
 
 def _stale(key: CoverageKey) -> ValueError:

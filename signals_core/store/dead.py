@@ -83,15 +83,16 @@ def _delete_outdated(connection: Connection, sink: int) -> int:
     return connection.execute(
         """
         DELETE FROM dead WHERE sink = ?1 AND reading IN (
-            SELECT refused.run
-            FROM reading AS refused
-            JOIN reading AS later
+            SELECT refused.id
+            FROM run AS refused
+            JOIN run AS later
                 ON later.collector = refused.collector
                 AND later.window_start = refused.window_start
                 AND later.window_end = refused.window_end
-                AND later.run > refused.run
-            JOIN delivery ON delivery.reading = later.run AND delivery.sink = ?1
-            WHERE refused.run IN (SELECT reading FROM dead WHERE sink = ?1)
+                AND later.state IS NOT NULL
+                AND later.id > refused.id
+            JOIN delivery ON delivery.reading = later.id AND delivery.sink = ?1
+            WHERE refused.id IN (SELECT reading FROM dead WHERE sink = ?1)
         )
         """,
         (sink,),

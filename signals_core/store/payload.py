@@ -10,19 +10,19 @@ _CHUNK_BYTES = 128 << 10
 _COUNT_BITS = 16  # a reading has at most 65 536 chunks, 8 GiB
 
 
-def write(connection: Connection, reading: int, lines: bytes) -> int:
-    """Store the lines of a reading; return how many there are."""
+def write(connection: Connection, reading: int, lines: bytes, count: int) -> None:
+    """Store the `count` lines of a reading."""
     first = 0
-    for count, part in enumerate(_cut(lines)):
-        if count >> _COUNT_BITS:
+    for number, part in enumerate(_cut(lines)):
+        if number >> _COUNT_BITS:
             raise ValueError(f"a reading of {len(lines)} bytes is too large to be stored")
-        last = first + part.count(b"\n")
+        # Counting takes as long as hashing: most readings are one chunk, and counted already.
+        last = count if len(part) == len(lines) else first + part.count(b"\n")
         connection.execute(
             "INSERT INTO chunk (id, first, last, lines) VALUES (?, ?, ?, ?)",
-            (reading << _COUNT_BITS | count, first, last, part),
+            (reading << _COUNT_BITS | number, first, last, part),
         )
         first = last
-    return first
 
 
 def read(connection: Connection, reading: int, first: int, last: int) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from signals_core.collector import Reading
 from signals_core.coverage import Coverage
@@ -16,8 +16,8 @@ from signals_core.store import coverage as coverages
 from signals_core.store import payload, runs
 from signals_core.store.collectors import number_of, raise_mark
 from signals_core.store.database import Connection, Database
-from signals_core.store.records import Committed, CoverageKey, Run, maybe_bounds, micros
-from signals_core.store.sinks import SinkRow, sink_rows
+from signals_core.store.records import Committed, CoverageKey, Item, Run, micros
+from signals_core.store.sinks import SinkRow, change_totals, sink_rows
 from signals_core.window import Window
 
 _UUID = slice(len('{"uuid":"'), len('{"uuid":"') + 36)  # where a line has it
@@ -52,41 +52,60 @@ class Readings:
         not later than the bucket's last, or for a coverage that is not what is stored.
         """
         content = _Content.of(reading)
+        if windowed is None:
+            windowed = coverage is not None
         with self._database.transaction() as connection:
             number = number_of(connection, reading.collector)
             raise_mark(connection, number, micros(reading.timestamp))
             earlier = _earlier(connection, number, reading)
-            if coverage is not None:
-                coverages.save(connection, *coverage)
             plan = _Plan.of(
                 content,
                 earlier,
                 sink_rows(connection, dict.fromkeys((*sinks, *(resend or ())))),
                 again={*(resend or ()), *_missed(connection, earlier, sinks)},
-                limit=self._limit_bytes
-                if not (coverage if windowed is None else windowed)
-                else None,
+                limit=None if windowed else self._limit_bytes,
             )
-            note = _no_longer_retained(reading.window, earlier, coverage)
-            return _store(connection, number, reading, run, content, earlier, plan, note)
+            if coverage is not None:
+                coverages.save(connection, *coverage)
+                plan = plan.noting(_no_longer_retained(reading.window, earlier, coverage[1]))
+            kept = runs.Kept(micros(reading.timestamp), content.state) if plan.kept else None
+            run_id = runs.insert(connection, number, plan.outcome_of(run), kept)
+            retractions = (
+                list(_retractions(connection, earlier, reading, content, plan)) if plan.kept else []
+            )
+            if plan.kept:
+                lines = b"".join((content.lines, *retractions))
+                count = content.count + len(retractions)
+                payload.write(connection, run_id, lines, count)
+                _enqueue(connection, plan.sent, Item(run_id, 0, count), len(lines))
+            _list_dropped(connection, plan.dropped, run_id, reading)
+        return Committed(
+            reading_id=run_id if plan.kept else None,
+            sent=tuple(sink.name for sink in plan.sent),
+            retracted=len(retractions),
+            unchanged=plan.unchanged,
+            dropped=tuple(sink.name for sink in plan.dropped),
+            note=plan.note,
+        )
 
 
 @frozen
 class _Content:
-    """The lines of a reading, and a hash of what they say apart from their version."""
+    """The lines of a reading, how many, and a hash of what they say apart from their version."""
 
     lines: bytes
+    count: int
     state: bytes | None
 
     @classmethod
     def of(cls, reading: Reading) -> _Content:
         lines = b"".join(batch.json_lines() for batch in reading.metrics.batches)
         if reading.window is None:
-            return cls(lines, None)
+            return cls(lines, lines.count(b"\n"), None)
         # The first of these in a line is in a tag only where both readings have it there.
         version = f',"timestamp":"{version_text(reading.timestamp)}"'.encode()
         said = sorted(lines.replace(version, b"").split(b"\n"))
-        return cls(lines, sha256(b"\n".join(said)).digest())
+        return cls(lines, len(said) - 1, sha256(b"\n".join(said)).digest())
 
 
 class _Earlier(NamedTuple):
@@ -99,12 +118,13 @@ class _Earlier(NamedTuple):
 
 @frozen
 class _Plan:
-    """What becomes of a reading: who is sent it, and for whom it is not kept."""
+    """What becomes of a reading: who is sent it, for whom it is not kept, and what is said."""
 
     unchanged: bool
+    sent: tuple[SinkRow, ...]
     again: bool
-    sent: tuple[SinkRow, ...] = field()
     dropped: tuple[SinkRow, ...] = ()
+    note: str | None = None
 
     @classmethod
     def of(
@@ -120,18 +140,28 @@ class _Plan:
         wanted = [sink for sink in sinks if not unchanged or sink.name in again]
         full = [sink for sink in wanted if limit is not None and sink.bytes >= limit]
         sent = tuple(sink for sink in wanted if sink not in full)
-        return cls(
-            unchanged=unchanged,
-            again=any(sink.name in again for sink in sent),
-            sent=sent,
-            # Where nothing changed the reading that is missed was listed already.
-            dropped=() if unchanged else tuple(full),
-        )
+        plan = cls(unchanged, sent, again=any(sink.name in again for sink in sent))
+        # Where nothing changed, the reading that these sinks miss was listed already.
+        if unchanged or not full:
+            return plan
+        names = ", ".join(sink.name for sink in full)
+        return evolve(plan, dropped=tuple(full)).noting(f"not kept for {names}: the outbox is full")
+
+    def noting(self, note: str | None) -> _Plan:
+        """Return the plan with something more to say."""
+        return evolve(self, note="; ".join(filter(None, (self.note, note))) or None)
 
     @property
     def kept(self) -> bool:
         """Whether the reading is stored: it is what the next one is compared with."""
         return bool(self.sent) or not (self.unchanged or self.dropped)
+
+    def outcome_of(self, run: Run) -> Run:
+        """Return the run as it is recorded."""
+        reason = "; ".join(filter(None, (run.reason, self.note))) or None
+        if self.unchanged and not self.sent:
+            return evolve(run, outcome="unchanged", reason=reason)
+        return evolve(run, reason=reason)
 
 
 def _earlier(connection: Connection, number: int, reading: Reading) -> _Earlier | None:
@@ -139,9 +169,9 @@ def _earlier(connection: Connection, number: int, reading: Reading) -> _Earlier 
         return None
     row = connection.execute(
         """
-        SELECT run, version, state FROM reading
-        WHERE collector = ? AND window_start = ? AND window_end = ?
-        ORDER BY run DESC LIMIT 1
+        SELECT id, version, state FROM run
+        WHERE collector = ? AND window_start = ? AND window_end = ? AND state IS NOT NULL
+        ORDER BY id DESC LIMIT 1
         """,
         (number, micros(reading.window.start), micros(reading.window.end)),
     ).fetchone()
@@ -169,11 +199,8 @@ def _missed(
 
 
 def _no_longer_retained(
-    window: Window | None,
-    earlier: _Earlier | None,
-    coverage: tuple[CoverageKey, Coverage | None, Coverage] | None,
+    window: Window | None, earlier: _Earlier | None, before: Coverage | None
 ) -> str | None:
-    before = coverage[1] if coverage else None
     if window is None or earlier or before is None:
         return None
     if not before.covered.covers(window.start, window.end):
@@ -184,86 +211,43 @@ def _no_longer_retained(
     )
 
 
-def _store(
-    connection: Connection,
-    number: int,
-    reading: Reading,
-    run: Run,
-    content: _Content,
-    earlier: _Earlier | None,
-    plan: _Plan,
-    note: str | None,
-) -> Committed:
-    if plan.dropped:
-        names = ", ".join(sink.name for sink in plan.dropped)
-        full = f"not kept for {names}, whose outbox is full"
-        note = f"{note}; {full}" if note else full
-    outcome = "unchanged" if plan.unchanged and not plan.sent else run.outcome
-    reason = "; ".join(filter(None, (run.reason, note))) or None
-    run_id = runs.insert(connection, evolve(run, outcome=outcome, reason=reason))
-    retractions: list[bytes] = []
-    if plan.kept:
-        if earlier:
-            retractions = list(
-                _retractions(connection, earlier, reading, content, again=plan.again)
-            )
-        lines = b"".join((content.lines, *retractions))
+def _enqueue(connection: Connection, sinks: Sequence[SinkRow], item: Item, size: int) -> None:
+    for sink in sinks if size else ():
         connection.execute(
-            "INSERT INTO reading (run, collector, window_start, window_end, version, state)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                run_id,
-                number,
-                *maybe_bounds(reading.window),
-                micros(reading.timestamp),
-                content.state,
-            ),
+            "INSERT INTO pending (sink, reading, first, last, bytes) VALUES (?, ?, ?, ?, ?)",
+            (sink.number, *item, size),
         )
-        count = payload.write(connection, run_id, lines)
-        if count:
-            _enqueue(connection, plan.sent, run_id, count, len(lines))
-    connection.executemany(
-        "INSERT INTO dropped (run, sink, metrics, at) VALUES (?, ?, ?, ?)",
-        [
-            (run_id, sink.number, content.lines.count(b"\n"), micros(run.started))
-            for sink in plan.dropped
-        ],
-    )
-    return Committed(
-        reading_id=run_id if plan.kept else None,
-        sent=tuple(sink.name for sink in plan.sent),
-        retracted=len(retractions),
-        unchanged=plan.unchanged,
-        dropped=tuple(sink.name for sink in plan.dropped),
-        note=note,
-    )
+        change_totals(connection, sink.number, item.last - item.first, size)
 
 
-def _enqueue(
-    connection: Connection, sinks: Sequence[SinkRow], reading: int, count: int, size: int
+def _list_dropped(
+    connection: Connection, sinks: Sequence[SinkRow], run_id: int, reading: Reading
 ) -> None:
-    connection.executemany(
-        "INSERT INTO pending (sink, reading, first, last, bytes) VALUES (?, ?, 0, ?, ?)",
-        [(sink.number, reading, count, size) for sink in sinks],
-    )
-    connection.executemany(
-        "UPDATE sink SET metrics = metrics + ?, bytes = bytes + ? WHERE number = ?",
-        [(count, size, sink.number) for sink in sinks],
-    )
+    for sink in sinks:
+        connection.execute(
+            "INSERT INTO dropped (run, sink, metrics, at) VALUES (?, ?, ?, ?)",
+            (run_id, sink.number, len(reading.metrics), micros(reading.timestamp)),
+        )
 
 
 def _retractions(
-    connection: Connection, earlier: _Earlier, reading: Reading, content: _Content, *, again: bool
+    connection: Connection,
+    earlier: _Earlier | None,
+    reading: Reading,
+    content: _Content,
+    plan: _Plan,
 ) -> Iterator[bytes]:
     """Yield a line that retracts each metric of the earlier reading that is not in this one.
 
     What was retracted before is retracted again only for a sink that may have missed it.
     """
+    if earlier is None:
+        return
     present = {line[_UUID] for line in content.lines.split(b"\n")}
     for line in payload.whole(connection, earlier.run).split(b"\n")[:-1]:
         if line[_UUID] not in present:
             metric = Metric.decode(line)
-            if metric.value is not None or again:
+            if metric.value is not None or plan.again:
                 yield _retracted(metric, reading.timestamp)
 
 

@@ -9,26 +9,30 @@ from signals_core.store.database import Connection, Database
 from signals_core.store.records import DAY, micros
 
 _RUNS_AT_ONCE = 500  # in one transaction, so that a commit need not wait long
+_NO_ID = 1 << 62
 _PAGES_AT_ONCE = 1000
 _FREE_SHARE = 10  # the file is cut when more than one page in so many is free
 
-# Nothing else goes while a sink still needs the reading.
+# Ids follow time: behind the first young run there are hardly any old ones. A run from the future,
+# made while the clock was wrong, is no mark.
+_FIRST_YOUNG = "SELECT id FROM run WHERE started BETWEEN ? AND ? ORDER BY id LIMIT 1"
+
 _OLD_RUNS = """
     SELECT id FROM run
-    WHERE started < ?
+    WHERE id < ? AND started < ?
         AND NOT EXISTS (
             SELECT 1 FROM sink CROSS JOIN pending
             WHERE pending.sink = sink.number AND pending.reading = run.id)
         AND NOT EXISTS (
             SELECT 1 FROM sink CROSS JOIN dead
             WHERE dead.sink = sink.number AND dead.reading = run.id)
-    ORDER BY started LIMIT ?
+    ORDER BY id LIMIT ?
 """
 
 _OLD_QUERIES = """
     DELETE FROM query
     WHERE last_used < ?1
-        AND number NOT IN (SELECT query FROM run WHERE started < ?1 AND query IS NOT NULL)
+        AND number NOT IN (SELECT query FROM run WHERE id < ?2 AND query IS NOT NULL)
 """
 
 
@@ -44,12 +48,13 @@ class Retention:
         between which others come to their turn, and gives free room back to the file system.
         """
         before = micros(now - timedelta(days=days))
+        end = self._first_young(before, micros(now))
         deleted = 0
-        while batch := self._prune_some(before):
+        while batch := self._prune_some(end, before):
             deleted += batch
-        # Queries are noted as used by the day: one day more.
         with self._database.transaction() as connection:
-            connection.execute(_OLD_QUERIES, (before - DAY,))
+            # Queries are noted as used by the day: one day more.
+            connection.execute(_OLD_QUERIES, (before - DAY, end))
             connection.execute("DELETE FROM request WHERE finished < ?", (before,))
         self._shrink()
         return deleted
@@ -61,9 +66,15 @@ class Retention:
         files = (path, path.with_name(path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
-    def _prune_some(self, before: int) -> int:
+    def _first_young(self, before: int, now: int) -> int:
+        with self._database.snapshot() as connection:
+            young = connection.execute(_FIRST_YOUNG, (before, now)).fetchone()
+            return int(young[0]) if young else _NO_ID
+
+    def _prune_some(self, end: int, before: int) -> int:
         with self._database.transaction() as connection:
-            runs = [run for (run,) in connection.execute(_OLD_RUNS, (before, _RUNS_AT_ONCE))]
+            found = connection.execute(_OLD_RUNS, (end, before, _RUNS_AT_ONCE))
+            runs = [run for (run,) in found]
             _delete(connection, runs)
         return len(runs)
 
@@ -82,7 +93,6 @@ class Retention:
 def _delete(connection: Connection, runs: list[int]) -> None:
     payload.delete(connection, runs)
     for statement in (
-        "DELETE FROM reading WHERE run = ?",
         "DELETE FROM delivery WHERE reading = ?",
         "DELETE FROM dropped WHERE run = ?",
         "DELETE FROM run WHERE id = ?",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from signals_core.metric import Metric
@@ -28,10 +28,26 @@ _SELECT = """
     LEFT JOIN query ON query.number = run.query
 """
 
-# One look into the index for each collector, however many runs there are.
-_LAST_OF_EACH = """
-    SELECT (SELECT max(id) FROM run WHERE run.collector = collector.number) FROM collector
+_LAST_OF_EACH = "SELECT last_run FROM collector"
+
+_CHAIN = """
+    WITH RECURSIVE chain (run, previous) AS (
+        SELECT run.id, run.previous
+        FROM collector JOIN run ON run.id = last_run
+        WHERE collector.id = ?1
+        UNION ALL
+        SELECT run.id, run.previous FROM chain JOIN run ON run.id = chain.previous
+        LIMIT ?2
+    )
+    SELECT run FROM chain
 """
+
+
+class Kept(NamedTuple):
+    """What makes a run a reading: its version, and a hash of what it says of its bucket."""
+
+    version: int
+    state: bytes | None
 
 
 class Runs:
@@ -42,17 +58,14 @@ class Runs:
     def record(self, run: Run) -> int:
         """Store a run that made no reading; return its id."""
         with self._database.transaction() as connection:
-            return insert(connection, run)
+            return insert(connection, number_of(connection, run.collector), run)
 
     def runs(self, collector_id: str | None = None, limit: int = 100) -> list[Run]:
         """Return the latest runs, of one collector or of all, newest first."""
-        which = "" if collector_id is None else "WHERE run.collector = ?"
+        which = "" if collector_id is None else f"WHERE run.id IN ({_CHAIN})"
         with self._database.snapshot() as connection:
-            arguments: list[Any] = [limit]
-            if collector_id is not None:
-                arguments.insert(0, _known(connection, collector_id))
             rows = connection.execute(
-                f"{_SELECT} {which} ORDER BY run.id DESC LIMIT ?", arguments
+                f"{_SELECT} {which} ORDER BY run.id DESC LIMIT ?2", (collector_id, limit)
             ).fetchall()
         return [_run(row) for row in rows]
 
@@ -76,17 +89,17 @@ class Runs:
             ]
 
 
-def insert(connection: Connection, run: Run) -> int:
-    """Add a run within a transaction; return its id."""
+def insert(connection: Connection, collector: int, run: Run, kept: Kept | None = None) -> int:
+    """Add a run within a transaction, the last of its collector; return its id."""
     started = micros(run.started)
     cursor = connection.execute(
         """
-        INSERT INTO run (collector, name, origin, started, window_start, window_end, rows,
-                         metrics, milliseconds, outcome, reason, query)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT INTO run (collector, previous, name, origin, started, window_start, window_end,
+                         rows, metrics, milliseconds, outcome, reason, query, version, state)
+        SELECT number, last_run, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        FROM collector WHERE number = ?
         """,
         (
-            number_of(connection, run.collector),
             None if run.name == run.collector else run.name,
             run.origin,
             started,
@@ -97,9 +110,14 @@ def insert(connection: Connection, run: Run) -> int:
             run.outcome,
             run.reason,
             None if run.query is None else _query_number(connection, run.query, started),
+            *(kept or (None, None)),
+            collector,
         ),
     )
     assert cursor.lastrowid is not None
+    connection.execute(
+        "UPDATE collector SET last_run = ? WHERE number = ?", (cursor.lastrowid, collector)
+    )
     return cursor.lastrowid
 
 
@@ -115,13 +133,6 @@ def _query_number(connection: Connection, text: str, used: int) -> int:
         (number, used, text, DAY),
     )
     return number
-
-
-def _known(connection: Connection, collector_id: str) -> int | None:
-    row = connection.execute(
-        "SELECT number FROM collector WHERE id = ?", (collector_id,)
-    ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def _run(row: tuple[Any, ...]) -> Run:

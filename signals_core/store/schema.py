@@ -29,9 +29,10 @@ _SMALL_TABLES = ("collector", "coverage", "level", "span", "failure", "sink", "r
 TABLES = """
 -- `version` is the high-water mark: no later reading may have an earlier timestamp.
 CREATE TABLE collector (
-    number  INTEGER PRIMARY KEY,
-    id      TEXT NOT NULL UNIQUE,
-    version INTEGER
+    number   INTEGER PRIMARY KEY,
+    id       TEXT NOT NULL UNIQUE,
+    version  INTEGER,
+    last_run INTEGER
 );
 
 CREATE TABLE coverage (
@@ -69,10 +70,13 @@ CREATE TABLE failure (
     PRIMARY KEY (coverage, start)
 ) WITHOUT ROWID;
 
--- `name` is NULL where it is the collector's id. `query` is the number of a query.
+-- A run that kept what it saw is a reading: it has a `version`, and in `state` a hash of what it
+-- says of its bucket. `previous` is the collector's run before: a chain costs a commit less than
+-- an index. `name` is NULL where it is the collector's id; `query` is the number of a query.
 CREATE TABLE run (
     id           INTEGER PRIMARY KEY,
     collector    INTEGER NOT NULL,
+    previous     INTEGER,
     name         TEXT,
     origin       TEXT NOT NULL,
     started      INTEGER NOT NULL,
@@ -83,10 +87,12 @@ CREATE TABLE run (
     milliseconds INTEGER NOT NULL,
     outcome      TEXT NOT NULL,
     reason       TEXT,
-    query        INTEGER
+    query        INTEGER,
+    version      INTEGER,
+    state        BLOB
 );
-CREATE INDEX run_of_collector ON run (collector);
-CREATE INDEX run_by_age ON run (started);
+CREATE INDEX reading_of_bucket ON run (collector, window_start, window_end)
+    WHERE state IS NOT NULL;
 -- The same text is kept once; its number is taken from its hash.
 CREATE TABLE query (
     number    INTEGER PRIMARY KEY,
@@ -94,17 +100,6 @@ CREATE TABLE query (
     text      TEXT NOT NULL
 );
 
--- What a run saw. `state` is a hash of its bucket's content without the version.
-CREATE TABLE reading (
-    run          INTEGER PRIMARY KEY,
-    collector    INTEGER NOT NULL,
-    window_start INTEGER,
-    window_end   INTEGER,
-    version      INTEGER NOT NULL,
-    state        BLOB
-);
-CREATE INDEX reading_of_bucket ON reading (collector, window_start, window_end)
-    WHERE window_start IS NOT NULL;
 -- Metrics [first, last) of a reading as JSON lines; `id` is the reading's number and a count.
 CREATE TABLE chunk (
     id    INTEGER PRIMARY KEY,

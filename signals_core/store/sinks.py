@@ -69,7 +69,7 @@ class Sinks:
                 """
                 SELECT name, metrics, bytes, configured, suspended_since, failing_since, reason,
                        (SELECT version
-                        FROM pending JOIN reading ON reading.run = pending.reading
+                        FROM pending JOIN run ON run.id = pending.reading
                         WHERE pending.sink = sink.number ORDER BY reading LIMIT 1),
                        (SELECT count(*) FROM dead WHERE dead.sink = sink.number) AS letters,
                        (SELECT count(*) FROM dropped WHERE dropped.sink = sink.number) AS copies
