@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from signals_core.collector import Collector
-from signals_core.connections import Connection
+from signals_core.connections import Connection, breaks_source
 from signals_core.errors import reason_of
 from signals_core.plugin import Sink, Source
 
@@ -28,7 +28,7 @@ def check_query(collector: Collector, connection: Connection[Source]) -> Check:
     """Have the source check a collector's query, and compare the columns of its result."""
     subject = f"collector {collector.name}"
     try:
-        with connection.use() as source:
+        with connection.use(breaks_source) as source:
             columns = source.check(collector.query)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         return Check(subject, [reason_of(error)], error)
@@ -38,7 +38,7 @@ def check_query(collector: Collector, connection: Connection[Source]) -> Check:
 def check_sink(name: str, connection: Connection[Sink]) -> Check:
     """Have a sink connect and authenticate."""
     try:
-        with connection.use() as sink:
+        with connection.use(breaks_source) as sink:
             sink.check()
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         return Check(f"sink {name}", [reason_of(error)], error)

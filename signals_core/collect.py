@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, wait
 from contextlib import closing, nullcontext
 from datetime import datetime
 from threading import Thread
@@ -24,10 +23,6 @@ from signals_core.secret import mask
 from signals_core.window import Window
 
 T = TypeVar("T")
-
-#: How long past its timeout a read may need to end by itself, and then to obey a cancel.
-_GRACE_SECONDS = 2.0
-_OBEY_SECONDS = 10.0
 
 
 def read(
@@ -73,52 +68,58 @@ def described(query: Any, window: Window | None) -> str:
     return mask("\n".join(lines))
 
 
-def supervised(work: Callable[[], T], request: Request, connection: Connection[Source]) -> T:
+def supervised(
+    work: Callable[[], T],
+    request: Request,
+    connection: Connection[Source],
+    *,
+    grace: float = 2.0,
+    obey: float = 10.0,
+) -> T:
     """Run `work` on an acquired connection in a thread of its own, and give the place back.
 
-    A read that is late, or whose caller is interrupted, is cancelled at the source. The place is
-    given back when the read has really ended, so that no source has more reads than it may.
+    A read that is late by `grace` seconds, or whose caller is interrupted, is cancelled at the
+    source, and has `obey` seconds to end. The place is given back when the read has really ended,
+    so that no source has more reads than it may.
     """
     done: Future[T] = Future()
 
     def run() -> None:
-        broken = False
+        # The place is given back first: who comes next finds a broken connection closed.
         try:
-            done.set_result(work())
+            outcome = work()
         except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
-            broken = breaks_source(error)
+            connection.release(broken=breaks_source(error))
             done.set_exception(error)
-        finally:
-            connection.release(broken=broken)
+        else:
+            connection.release()
+            done.set_result(outcome)
 
-    Thread(target=run, name=f"signals read {request.collector}", daemon=True).start()
+    thread = Thread(target=run, name=f"signals read {request.collector}", daemon=True)
     try:
-        return _outcome(done, request)
+        thread.start()
+    except BaseException:
+        connection.release()
+        raise
+    try:
+        return _outcome(done, request, grace, obey)
     except (KeyboardInterrupt, SystemExit):
         request.cancel()
-        _settle(done)
+        _ends(done, obey)
         raise
+    finally:
+        if not done.done():
+            connection.abandon(thread)
 
 
-def _outcome(done: Future[T], request: Request) -> T:
-    try:
-        return done.result(request.timeout + _GRACE_SECONDS)
-    except NotYet:
-        if done.done():
-            raise
+def _outcome(done: Future[T], request: Request, grace: float, obey: float) -> T:
+    if _ends(done, request.timeout + grace):
+        return done.result()
     request.cancel("the read took longer than its timeout, and was cancelled")
-    try:
-        return done.result(_OBEY_SECONDS)
-    except NotYet:
-        if done.done():
-            raise
-        raise Cancelled(
-            "the read took longer than its timeout and does not obey a cancel"
-        ) from None
+    if _ends(done, obey):
+        return done.result()
+    raise Cancelled("the read took longer than its timeout and does not obey a cancel")
 
 
-def _settle(done: Future[T]) -> None:
-    try:
-        done.exception(_OBEY_SECONDS)
-    except NotYet:
-        return
+def _ends(done: Future[T], seconds: float) -> bool:
+    return bool(wait([done], seconds).done)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from threading import Condition
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Condition, Thread
 from typing import Any, Generic, TypeVar
 
 import attrs
 
 from signals_core.errors import Rejected, RetryAfter, Unavailable
+from signals_core.fields import is_own_attrs_class
 from signals_core.plugin import Plugin
 
 P = TypeVar("P", bound=Plugin)
-
-#: What never says that a connection is broken.
-_HARMLESS = (RetryAfter, Rejected)
 
 
 class Connection(Generic[P]):
     """One plugin instance and the calls that may run on it at the same time.
 
     It is opened before its first use. After a failure that says that the connection is broken it
-    is closed as soon as no call is in flight, and opened again for the next one.
+    is closed as soon as no call is in flight, and opened again for the next one. For a call that
+    does not end nobody waits; it keeps its place.
     """
 
     def __init__(self, plugin: P, limit: int) -> None:
@@ -30,15 +29,19 @@ class Connection(Generic[P]):
         self._limit = limit
         self._changed = Condition()
         self._in_flight = 0
+        self._abandoned: list[Thread] = []
         self._is_open = False
         self._is_broken = False
 
     def acquire(self) -> P:
         """Wait for a free place and return the plugin, open. Raises what its `open` raises."""
         with self._changed:
-            self._changed.wait_for(self._has_room)
+            self._changed.wait_for(lambda: self._has_room() or self._is_stuck())
+            if not self._has_room():
+                raise Unavailable("it is still busy with a call that does not end")
             if self._is_broken:
-                self._close()
+                with suppress(Exception):  # what is broken may be closed no better
+                    self._close()
             if not self._is_open:
                 self._open()
             self._in_flight += 1
@@ -52,35 +55,49 @@ class Connection(Generic[P]):
             self._changed.notify_all()
 
     @contextmanager
-    def use(self) -> Iterator[P]:
-        """Hold the plugin for one call, after which any failure but the harmless ones breaks it."""
+    def use(self, breaks: Callable[[BaseException], bool] | None = None) -> Iterator[P]:
+        """Hold the plugin for one call; `breaks` says which failures break the connection.
+
+        By default all do but `RetryAfter` and `Rejected`.
+        """
         plugin = self.acquire()
-        broken = True
         try:
             yield plugin
-            broken = False
-        except _HARMLESS:
-            broken = False
+        except BaseException as error:
+            self.release(broken=(breaks or breaks_connection)(error))
             raise
-        finally:
-            self.release(broken=broken)
+        self.release()
+
+    def abandon(self, thread: Thread) -> None:
+        """Say that the call in `thread` obeys nobody: what waits for it waits no longer."""
+        with self._changed:
+            self._abandoned.append(thread)
+            self._changed.notify_all()
 
     def close(self) -> None:
-        """Wait until no call is in flight, and close."""
+        """Wait until no call is in flight, and close; with an abandoned one it stays open."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._in_flight)
-            self._close()
+            self._changed.wait_for(lambda: not self._in_flight or self._is_stuck())
+            if not self._in_flight:
+                self._close()
 
     def _has_room(self) -> bool:
         if self._is_broken or not self._is_open:
             return not self._in_flight
         return self._in_flight < self._limit
 
+    def _is_stuck(self) -> bool:
+        """Whether all that is in flight has been abandoned."""
+        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+        return 0 < self._in_flight <= len(self._abandoned)
+
     def _open(self) -> None:
         try:
             self.plugin.open()
-        except BaseException:
-            self.plugin.close()
+        except BaseException as error:
+            if breaks_connection(error):
+                with suppress(Exception):  # what counts is why it did not open
+                    self.plugin.close()
             raise
         self._is_open = True
 
@@ -106,19 +123,27 @@ class Connections(Generic[P]):
         return iter(self._by_key.values())
 
     def close(self) -> None:
-        """Close them all."""
-        for connection in self:
-            connection.close()
+        """Close them all, even when one fails."""
+        with ExitStack() as stack:
+            for connection in self:
+                stack.callback(connection.close)
+
+
+def breaks_connection(error: BaseException) -> bool:
+    """Whether a failed `open`, `watermark` or `write` says that the plugin must be reopened."""
+    return not isinstance(error, (RetryAfter, Rejected))
 
 
 def breaks_source(error: BaseException) -> bool:
-    """Whether a failed `read` says that the source must be reopened."""
+    """Whether a failed `read` or `check` says that the plugin must be reopened."""
     return isinstance(error, Unavailable)
 
 
 def _key(value: Any) -> Hashable:
     """Return something hashable that is equal for equal configurations."""
     if attrs.has(type(value)):
+        if not is_own_attrs_class(type(value)):
+            return id(value)  # nobody knows what else it holds
         fields = [each for each in attrs.fields(type(value)) if each.init]
         return type(value), tuple(_key(getattr(value, each.name)) for each in fields)
     if isinstance(value, Mapping):
