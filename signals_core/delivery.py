@@ -21,7 +21,7 @@ def batches(metrics: Metrics, sink: Sink) -> Iterator[Batch]:
 def _cut(batch: Batch, sink: Sink) -> Iterator[Batch]:
     start, size = 0, 0
     for index, line in enumerate(batch.encoded):
-        full = index - start >= sink.batch_metrics or size + len(line) > sink.batch_bytes
+        full = index - start >= sink.batch_metrics or size + len(line) + 1 > sink.batch_bytes
         if full and index > start:
             yield batch[start:index]
             start, size = index, 0
@@ -35,21 +35,26 @@ def write(metrics: Metrics, sink: Sink) -> None:
     Raises what the sink raises; `Rejected`, once everything else is accepted, for metrics that
     it never takes.
     """
-    refused: list[Rejected] = []
+    taken = 0
+    reasons: list[str] = []
     for batch in batches(metrics, sink):
-        _write_batch(batch, sink, refused)
-    if refused:
-        count = sum(len(each.indices or ()) for each in refused)
-        raise Rejected(f"{count} of {len(metrics)} metrics were refused: {refused[0].reason}")
+        taken += _write_batch(batch, sink, reasons)
+    if reasons:
+        count = len(metrics) - taken
+        raise Rejected(f"{count} of {len(metrics)} metrics were refused: {reasons[0]}")
 
 
-def _write_batch(batch: Batch, sink: Sink, refused: list[Rejected]) -> None:
-    try:
-        sink.write(batch)
-    except Rejected as error:
-        if not error.indices:
-            raise
-        refused.append(error)
-        rest = [line for index, line in enumerate(batch.encoded) if index not in error.indices]
-        if rest:
-            _write_batch(Batch(rest), sink, refused)
+def _write_batch(batch: Batch, sink: Sink, reasons: list[str]) -> int:
+    """Write what the sink takes of `batch`; return how many metrics that are."""
+    while batch:
+        try:
+            sink.write(batch)
+            break
+        except Rejected as error:
+            guilty = error.indices or frozenset()
+            rest = [line for index, line in enumerate(batch.encoded) if index not in guilty]
+            if len(rest) == len(batch):
+                raise  # it names none of them
+            reasons.append(error.reason)
+            batch = Batch(rest)
+    return len(batch)
