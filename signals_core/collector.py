@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from attrs import define, field, frozen
 
@@ -53,8 +53,9 @@ class Collector:
     """A query, the metrics made of it, a schedule and sinks: one YAML document.
 
     Exactly one of `metric` and `metrics` is given. `query` is an instance of the source's `Query`
-    class, None for a source without one. `sinks` maps names to sinks; a sink object that several
-    collectors hold is one sink.
+    class, None for a source without one. `sinks` maps names to sinks; equal ones share a
+    connection. Those in `shared_sinks` are one sink for all collectors that name them, the others
+    this collector's own.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Collector:
     metric: MetricDefinition | None = None
     metrics: Sequence[MetricDefinition] = ()
     sinks: Mapping[str, Sink] = field(factory=dict)
+    shared_sinks: Collection[str] = ()
     id: str = field()
     grain: str | None = None
     timezone: str = "UTC"
@@ -135,6 +137,9 @@ def _metric_problems(collector: Collector) -> Iterator[Problem]:
         path = "metric" if collector.metric is not None else f"metrics[{index}]"
         if not definition.name:
             yield Problem("must not be empty", path=f"{path}.name")
+        if definition.type not in get_args(MetricType):
+            known = ", ".join(get_args(MetricType))
+            yield Problem(f"{definition.type!r} is no type", f"known: {known}", path=f"{path}.type")
         for key in sorted(definition.tags.keys() & collector.tags.keys()):
             yield Problem(
                 f"the tag {key!r} is configured for the collector already",
@@ -179,11 +184,11 @@ def _time_problems(collector: Collector) -> Iterator[Problem]:
 
 def _query_problems(collector: Collector) -> Iterator[Problem]:
     try:
-        names = collector.source.parameters(collector.query)
-    except Exception as error:  # a ValueError is the user's mistake, all else the plugin's
+        names = set(collector.source.parameters(collector.query))
+    except Exception as error:  # noqa: BLE001 - the user's mistake or the plugin's, told alike
         yield Problem(reason_of(error), path="source.config")
         return
-    if unknown := sorted(names - set(PARAMETERS)):
+    if unknown := sorted(names - set(PARAMETERS), key=str):
         yield Problem(
             f"the query uses :{unknown[0]}, which signals does not know",
             "known: " + ", ".join(f":{name}" for name in PARAMETERS),
@@ -191,7 +196,7 @@ def _query_problems(collector: Collector) -> Iterator[Problem]:
         )
     elif collector.window is None and names:
         yield Problem(
-            f"the query uses :{sorted(names)[0]} but the collector has no window",
+            f"the query uses :{min(names)} but the collector has no window",
             "add window: {} and a grain, or take the bounds out of the query",
             path="source.config",
         )
