@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +22,7 @@ from signals_core.window import Grain, Window
 
 if TYPE_CHECKING:
     from signals_core.config import Loaded
+    from signals_core.daemon import Daemon
 
 _TICK = timedelta(microseconds=1)
 
@@ -30,14 +31,23 @@ class Runner:
     """Runs collectors, from files by `Runner.load` or in code from `Collector` objects.
 
     It installs no signal handler, configures no logging and starts no thread until told to. Use
-    it as a context manager: entering starts nothing, leaving closes what was opened.
+    it as a context manager: entering starts nothing, leaving stops and closes. `state_dir` is
+    where a started runner keeps what it must not lose; `invoke` and `read` need none.
 
     Raises `ConfigError`, with all `problems`, for collectors that cannot be right.
     """
 
-    def __init__(self, collectors: Iterable[Collector], *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        collectors: Iterable[Collector],
+        *,
+        state_dir: Path | str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.collectors = tuple(collectors)
+        self._state_dir = None if state_dir is None else Path(state_dir)
         self._clock = clock or SystemClock()
+        self._daemon: Daemon | None = None
         _refuse_mistakes(self.collectors)
         self._sources: Connections[Source] = Connections()
         self._sinks: Connections[Sink] = Connections()
@@ -57,6 +67,7 @@ class Runner:
         paths: Sequence[Path | str] | Path | str = (),
         *,
         project: Path | str | None = None,
+        state_dir: Path | str | None = None,
         clock: Clock | None = None,
     ) -> Self:
         """Make a runner of the collectors in files and directories.
@@ -70,14 +81,21 @@ class Runner:
         loaded = load(
             [Path(path) for path in given], project=None if project is None else Path(project)
         )
-        return cls.of(loaded, clock=clock)
+        return cls.of(loaded, state_dir=state_dir, clock=clock)
 
     @classmethod
-    def of(cls, loaded: Loaded, *, clock: Clock | None = None) -> Self:
+    def of(
+        cls,
+        loaded: Loaded,
+        *,
+        state_dir: Path | str | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
         """Make a runner of what was loaded. Raises `ConfigError` when it has a mistake."""
         if loaded.problems:
             raise ConfigError(loaded.problems)
-        return cls([each.collector for each in loaded.collectors], clock=clock)
+        collectors = [each.collector for each in loaded.collectors]
+        return cls(collectors, state_dir=state_dir, clock=clock)
 
     def __enter__(self) -> Self:
         return self
@@ -91,9 +109,48 @@ class Runner:
         self.close()
 
     def close(self) -> None:
-        """Close sources and sinks; a later call opens them again."""
+        """Stop what was started, and close sources and sinks; a later call opens them again."""
+        self.stop()
         self._sources.close()
         self._sinks.close()
+
+    def start(self, *, wait_lock: float = 0) -> None:
+        """Begin to run collectors as they fall due and to deliver, in threads; returns at once.
+
+        Waits up to `wait_lock` seconds for another process to let go of the state directory.
+        Raises `StoreError` when it cannot be used, and `ConfigError` for a snapshot collector
+        without a schedule.
+        """
+        from signals_core.daemon import Daemon
+
+        if self._daemon is not None:
+            return
+        if self._state_dir is None:
+            raise ValueError("a runner that is started needs a state_dir")
+        _refuse_unscheduled(self.collectors)
+        daemon = Daemon.open(self._state_dir, self._clock, wait_lock)
+        for collector in self.collectors:
+            daemon.add(collector, self._source_of[collector.name], self._sinks_of[collector.name])
+        daemon.start()
+        self._daemon = daemon
+
+    def stop(self, deadline: float = 30.0) -> None:
+        """Let running reads finish for `deadline` seconds, then cancel them at their sources.
+
+        Returns when no thread is left. What is pending stays in the store. Does nothing when the
+        runner was not started.
+        """
+        daemon, self._daemon = self._daemon, None
+        if daemon is not None:
+            daemon.stop(deadline)
+
+    def run(self, until: Event, *, deadline: float = 30.0, wait_lock: float = 0) -> None:
+        """Start, block until `until` is set, and stop."""
+        self.start(wait_lock=wait_lock)
+        try:
+            until.wait()
+        finally:
+            self.stop(deadline)
 
     def __getitem__(self, name: str) -> Collector:
         """Return the collector `name`. Raises `LookupError` when there is none."""
@@ -122,15 +179,15 @@ class Runner:
         """Read once, as `invoke` does, and deliver nothing."""
         collector = self[name]
         connection = self._source_of[collector.name]
+        window = self._window(collector, connection, at)
         source = connection.acquire()
         try:
-            window = self._window(collector, source, at)
             began = self._clock.now()
             request = collect.request_for(collector, window, self._clock)
             bucket = window or self._bucket(collector, at or began)
             timestamp = self._version(collector.id, began)
-        except BaseException as error:
-            connection.release(broken=not isinstance(error, ValueError))
+        except BaseException:
+            connection.release()
             raise
         return collect.supervised(
             lambda: collect.read(collector, source, request, timestamp, bucket),
@@ -149,13 +206,16 @@ class Runner:
                     seen.add(id(connection))
                     yield check_sink(name, connection)
 
-    def _window(self, collector: Collector, source: Source, at: datetime | None) -> Window | None:
+    def _window(
+        self, collector: Collector, connection: Connection[Source], at: datetime | None
+    ) -> Window | None:
         grain, policy = collector.buckets, collector.window
         if grain is None and at is not None:
             raise ValueError(f"{collector.name} has no grain: there is no bucket to pick")
         if grain is None or policy is None:
             return None
-        seen = min(self._clock.now(), source.watermark() or datetime.max.replace(tzinfo=UTC))
+        with connection.use() as source:
+            seen = min(self._clock.now(), source.watermark() or datetime.max.replace(tzinfo=UTC))
         due = _latest_due(grain, seen - policy.grace)
         if at is None:
             return due
@@ -200,13 +260,27 @@ class Runner:
 def _refuse_mistakes(collectors: Sequence[Collector]) -> None:
     problems = []
     names: set[str] = set()
+    ids: set[str] = set()
     for collector in collectors:
         where = f"collector {collector.name!r}"
         problems += [evolve(problem, file=where) for problem in problems_of(collector)]
-        for name in {collector.name, collector.id}:
-            if name in names:
-                problems.append(Problem(f"the name or id {name!r} is there already", file=where))
-            names.add(name)
+        if collector.name in names:
+            problems.append(Problem("there is one of that name already", path="name", file=where))
+        elif collector.id in ids:
+            problem = f"{collector.id!r} is the id of another collector"
+            problems.append(Problem(problem, path="id", file=where))
+        names.add(collector.name)
+        ids.add(collector.id)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _refuse_unscheduled(collectors: Sequence[Collector]) -> None:
+    problems = [
+        Problem("a snapshot collector needs a schedule", path="schedule", file=each.name)
+        for each in collectors
+        if each.window is None and each.schedule is None
+    ]
     if problems:
         raise ConfigError(problems)
 

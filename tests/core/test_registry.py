@@ -193,8 +193,10 @@ def test_broken_plugins(look, plugins, module, reason, remedy):
         ),
         ("Bad = 42", "42 is no Source", "derive it from signals_core.Source"),
         (
-            "@define\nclass Bad(Source):\n    uri: str\n"
-            "    @define\n    class Query:\n        uri: str\n        max_connections: int",
+            (
+                "@define\nclass Bad(Source):\n    uri: str\n    @define\n    class Query:\n"
+                "        uri: str\n        max_connections: int"
+            ),
             "Bad and its Query both have the field max_connections, uri",
             "rename one of the two",
         ),
