@@ -53,14 +53,15 @@ def with_references(keys: Keys, note: Note) -> Keys:
 
 
 def _rewritten_keys(keys: Keys, note: Note) -> Keys:
-    return evolve(keys, nodes={key: _rewritten(item, note) for key, item in keys.nodes.items()})
+    nodes = {key: _rewritten(item, note) for key, item in keys.nodes.items()}
+    return Keys(nodes, keys.mark, keys.marks)
 
 
 def _rewritten(node: Node, note: Note) -> Node:
     if isinstance(node, Keys):
         return _rewritten_keys(node, note)
     if isinstance(node, Items):
-        return evolve(node, nodes=[_rewritten(item, note) for item in node.nodes])
+        return Items([_rewritten(item, note) for item in node.nodes], node.mark)
     if "{{" not in node.text:
         return node
     text = _CALL.sub(_reference, node.text)

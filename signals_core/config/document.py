@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy, problems_of
 from signals_core.config.nodes import Items, Keys, Mark, Node, Scalar, is_null
@@ -102,8 +102,17 @@ class DocumentReader:
             self._place(problem)
         if collector.window is None and "window" not in self._failed:
             self._node("schedule", required=True)
-        if not self._failed:
+        if not self._failed and self._built is not None and self._built.sound:
             self.collector = collector
+
+    def read_defaults(self) -> None:
+        """Look at what are defaults and no more, since it may be that no collector uses them."""
+        self._failed |= {"name", "id", "metric", "source", "sinks"}  # none of them is missed here
+        stand_in = {"metric": MetricDefinition("?", "COUNT")}
+        values = {**self._texts(), **self._numbers(), **self._parts(), **stand_in}
+        values["grain"] = values["grain"] or "1d"
+        for problem in problems_of(Collector(**values)):
+            self._place(problem)
 
     def mark_of_identity(self, key: str) -> Mark:
         """Return where the name or the id stands, which by default is the name."""
@@ -260,7 +269,7 @@ class DocumentReader:
         if problem.path == "source.config" and self._built is not None:
             self._place_at_query(problem, self._built)
         else:
-            mark = evolve(_place_of(self.document, problem.path), path=problem.path)
+            mark = _place_of(self.document, problem.path)
             self.structurer.note(mark.problem(problem.message, problem.remedy))
 
     def _place_at_query(self, problem: Problem, built: Built) -> None:
@@ -274,19 +283,19 @@ def _is_within(path: str, part: str) -> bool:
 
 
 def _place_of(node: Node, path: str) -> Mark:
-    """Return the mark of the deepest node on a path; keys may hold dots."""
+    """Return the mark of a path, which may end before its end; keys may hold dots."""
     mark = node.mark
     while path:
         if isinstance(node, Keys):
             found = [key for key in node.nodes if key and _is_within(path, key)]
             if not found:
-                return mark
+                return mark.at(path)
             key = max(found, key=len)
             mark, node, path = node.mark_of(key), node.nodes[key], path[len(key) :]
         elif isinstance(node, Items) and (match := _INDEX.match(path)):
             node = node.nodes[int(match[1])]
             mark, path = node.mark, path[match.end() :]
         else:
-            return mark
+            return mark.at(path)
         path = path.removeprefix(".")
     return mark

@@ -71,6 +71,9 @@ def load(
             reader.collector = None
         readers.append(reader)
     plugins.check_shared()
+    if shared.defaults is not None:
+        nothing = Keys({}, shared.defaults.mark)
+        DocumentReader(with_defaults(nothing, shared), structurer, plugins).read_defaults()
     _refuse_twins(readers, structurer)
     if not readers and not problems and not passed_over:
         where = ", ".join(map(str, paths)) or str(found.project)

@@ -51,7 +51,8 @@ class Mark:
 
     def at(self, key: str) -> Mark:
         """Return the same place with one more key on the path."""
-        return evolve(self, path=f"{self.path}.{key}" if self.path else key)
+        path = f"{self.path}.{key}" if self.path else key
+        return Mark(self.file, self.folder, self.line, path)
 
 
 @frozen

@@ -44,12 +44,16 @@ class _Spec:
 
 @define
 class Built:
-    """A collector's source and query, and where the query stands."""
+    """A collector's source and query, and where the query stands.
+
+    Without the keys that nothing knows, which make it unsound, it could be built.
+    """
 
     source: Source
     query: Any
     config: Keys
     query_mark: Mark
+    sound: bool
 
 
 @define
@@ -65,18 +69,19 @@ class Plugins:
         """Return a collector's source with its query. Raises `Failed`."""
         spec = self._spec("source", node)
         own_fields, query_fields = self._fields(spec.cls)
-        failed = self.structurer.unknown_keys(spec.own, {**own_fields, **query_fields})
+        sound = not self.structurer.unknown_keys(spec.own, {**own_fields, **query_fields})
         source = self._attempt(lambda: self._connection(spec, own_fields))
         query_class, query = getattr(spec.cls, "Query", None), None
         if query_class:
             of_query = spec.config.only(query_fields)
             query = self._attempt(lambda: self.structurer.build(query_class, of_query))
-        if failed or source is None or (query_class and query is None):
+        if source is None or (query_class and query is None):
             raise Failed
         assert isinstance(source, Source)
         present = [key for key in query_fields if key in spec.config.nodes]
         mark = spec.config.mark_of(present[-1]) if present else spec.config.mark
-        return Built(source, query, spec.config, mark)
+        sound &= spec.shared is None or spec.shared.sound
+        return Built(source, query, spec.config, mark, sound)
 
     def sinks(self, node: Node) -> dict[str, Sink]:
         """Return a collector's sinks by name: a shared one by its shared name. Raises `Failed`."""
@@ -138,7 +143,7 @@ class Plugins:
                 node.mark.problem(f"{key!r} is no name", "write one without a slash")
             )
             raise Failed
-        if failed:
+        if failed or (spec.shared is not None and not spec.shared.sound):
             raise Failed
         assert isinstance(sink, Sink)
         return spec.shared.name if spec.shared else key, sink
@@ -147,8 +152,6 @@ class Plugins:
         if spec.shared is None:
             return self.structurer.build(spec.cls, spec.config.only(fields))
         spec.shared.used = True
-        if not spec.shared.sound:
-            raise Failed
         if spec.own.only(fields).nodes:
             return self.structurer.build(spec.cls, spec.config.only(fields))
         if (plugin := self._instance(spec.shared)) is None:

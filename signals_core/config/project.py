@@ -28,7 +28,7 @@ class Project:
     zone: ZoneInfo = field(factory=lambda: zone_named("UTC"))
     sources: dict[str, Node] = field(factory=dict)
     sinks: dict[str, Node] = field(factory=dict)
-    defaults: dict[str, Node] = field(factory=dict)
+    defaults: Keys | None = None
     unread: set[str] = field(factory=set)
 
     @classmethod
@@ -115,7 +115,7 @@ def _named(document: Keys, key: str, project: Project, structurer: Structurer) -
 
 def _defaults(
     document: Keys, project: Project, structurer: Structurer, collector_keys: tuple[str, ...]
-) -> dict[str, Node]:
+) -> Keys:
     section = _section(document, "defaults", project, structurer, "write a mapping")
     allowed = [key for key in collector_keys if key not in _NOT_DEFAULTS]
     for key in section.nodes:
@@ -126,7 +126,7 @@ def _defaults(
             structurer.note(section.mark_of(key).problem("cannot have a default", remedy))
         else:
             structurer.unknown(section, key, allowed)
-    return section.only(allowed).nodes
+    return section.only(allowed)
 
 
 def with_defaults(document: Keys, project: Project) -> Keys:
@@ -134,7 +134,8 @@ def with_defaults(document: Keys, project: Project) -> Keys:
 
     Tags merge by key, all else is replaced whole; a null takes a default away.
     """
-    for key, default in project.defaults.items():
+    defaults = project.defaults.nodes if project.defaults is not None else {}
+    for key, default in defaults.items():
         own = document.nodes.get(key)
         if key == "tags" and isinstance(own, Keys) and isinstance(default, Keys):
             merged = {**default.nodes, **own.nodes}

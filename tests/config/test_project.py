@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from parts.configured import File, Interval
+from signals_core.collector import WindowPolicy
 
 COLLECTOR = """\
 name: {name}
@@ -187,11 +188,53 @@ def test_a_wrong_shared_source_does_not_hide_the_queries(folder):
     folder.write(
         signals=PROJECT.replace("uri: db://x", "url: db://x, uri: db://x"),
         a=COLLECTOR.format(name="a").replace("sql: q", "sql: [q]"),
+        b=COLLECTOR.format(name="b").replace("sql: q", "sql: DROP"),
+        c=COLLECTOR.format(name="c"),
     )
+    assert not folder.load().collectors
     assert folder.problems() == [
         "a.yaml:3: source.config.sql: is a list (write text)",
+        "b.yaml:3: source.config.sql: the query drops something",
         "signals.yaml:4: sources.shop.config.url: is no known key (did you mean uri?)",
     ]
+
+
+def test_defaults_are_checked(folder):
+    """Defaults that no collector uses are checked all the same, and told at their place."""
+    defaults = (
+        "defaults:\n  max_rows: 0\n  timeout: 1\n  grain: 3x\n  window: {revise: [0s]}\n"
+        "  sinks: [x]\n  schedule: 1m\n  tags: [a]\n"
+    )
+    problems = [
+        "signals.yaml:3: defaults.max_rows: must be more than zero",
+        "signals.yaml:4: defaults.timeout: '1' is not a duration such as 30s, 1h30m or 1.5h",
+        "signals.yaml:5: defaults.grain: '3x' is no duration (write it like 30s, 1h30m or 1.5h)",
+        "signals.yaml:6: defaults.window.revise[0]: must be more than zero",
+        "signals.yaml:7: defaults.sinks[0]: there is no shared sink 'x' (signals.yaml has none)",
+        (
+            "signals.yaml:8: defaults.schedule: is text (write {interval: 30s}, "
+            '{cron: "5 0 * * *"} or {type: …, config: …})'
+        ),
+        "signals.yaml:9: defaults.tags: is a list (write a mapping)",
+    ]
+    folder.write(signals=f"version: 1\n{defaults}")
+    assert folder.problems() == problems
+    source = "source: {type: shop, config: {uri: db://x, sql: ':window_start :window_end'}}\n"
+    for name in "abc":
+        folder.file(f"{name}.yaml", f"name: {name}\nmetric: {{name: m, type: SUM}}\n{source}")
+    assert folder.problems() == problems
+
+
+def test_defaults_need_not_be_complete(folder):
+    """A default window without a grain is no mistake: the collectors bring theirs."""
+    own = (
+        "grain: 1d\nsource: {type: shop, config: {uri: db://x, sql: ':window_start :window_end'}}\n"
+    )
+    collector = folder.collector(
+        f"name: a\nmetric: {{name: m, type: SUM}}\nsinks: {{c: {{type: console}}}}\n{own}",
+        signals="version: 1\ndefaults: {window: {}}\n",
+    )
+    assert collector.window == WindowPolicy()
 
 
 def test_unused_shared_ones_are_checked(folder):
