@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from signals_core import secret
+
 pytest_plugins = ["parts.command", "parts.mongo", "parts.postgres", "parts.receiver"]
 
 IN_CI = bool(os.environ.get("CI"))
@@ -32,6 +34,12 @@ def _version_of(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "missing"
+
+
+@pytest.fixture(autouse=True)
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test mask what another one has revealed."""
+    monkeypatch.setattr(secret, "_known", secret._KnownSecrets())  # noqa: SLF001 - of the process
 
 
 @pytest.hookimpl(wrapper=True)
