@@ -1,0 +1,234 @@
+"""The reference names what there is, all of it and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+
+import attrs
+import click
+import pytest
+
+import signals_core
+from signals_core.cli.main import signals
+from signals_core.collector import Collector, MetricDefinition, WindowPolicy
+from signals_core.config.document import _RESERVED, COLLECTOR_KEYS
+from signals_core.config.project import _KEYS
+from signals_core.fields import fields_of
+from signals_core.metric import NAMESPACE, Metric, netstring
+from signals_core.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README, CONFIGURATION, COMMANDS, METRICS, PLUGINS, PYTHON = (
+    ROOT / path
+    for path in (
+        "README.md docs/configuration.md docs/command-line.md docs/metrics.md docs/plugins.md "
+        "docs/python.md"
+    ).split()
+)
+
+_CODE = re.compile(r"`([^`]+)`")
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def section(document: Path, heading: str) -> str:
+    """Return the text under a heading, up to the next one."""
+    text = _FENCED.sub("", document.read_text(encoding="utf-8"))
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{document.name} has no section {heading}"
+    return found[1]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of the tables in a text, without their heads."""
+    for table in _TABLE.findall(text):
+        for line in table.splitlines()[2:]:
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def first_codes(text: str) -> list[str]:
+    """Return what stands in code in the first cells of tables."""
+    return [code for row in rows(text) for code in _CODE.findall(row[0])]
+
+
+def test_keys_of_a_collector() -> None:
+    """Each key of a collector has its row, and each row is a key."""
+    assert sorted(first_codes(section(CONFIGURATION, "A collector"))) == sorted(COLLECTOR_KEYS)
+
+
+@pytest.mark.parametrize(("key", "of"), [("metric", MetricDefinition), ("window", WindowPolicy)])
+def test_keys_below(key: str, of: type) -> None:
+    """Each key of a metric definition and of a window has its row, with its default."""
+    documented = {row[0]: row[1] for row in rows(section(CONFIGURATION, f"`{key}`"))}
+    fields = {f"`{key}.{field.name}`": field.default for field in attrs.fields(of)}
+    assert documented.keys() - {"`:window_start`, `:window_end`"} >= fields.keys()
+    assert {name for name in documented if name.startswith(f"`{key}.")} == fields.keys()
+    required = {name for name, default in documented.items() if default == "required"}
+    assert required == {name for name, default in fields.items() if default is attrs.NOTHING}
+
+
+def test_defaults_of_a_collector() -> None:
+    """The limits of a read that are documented are those that hold."""
+    documented = {row[0]: row[1] for row in rows(section(CONFIGURATION, "A collector"))}
+    fields = attrs.fields_dict(Collector)
+    assert documented["`timeout`"] == f"`{fields['timeout'].default.seconds}s`"
+    assert documented["`max_rows`"] == f"`{fields['max_rows'].default}`"
+
+
+def test_keys_of_the_project_file() -> None:
+    """Each key of the project file has its row, and each row is a key."""
+    assert sorted(first_codes(section(CONFIGURATION, "The project file"))) == sorted(_KEYS)
+
+
+def test_reserved_keys() -> None:
+    """The reserved keys are listed."""
+    text = section(CONFIGURATION, "Mistakes").partition("Reserved for later versions")[2]
+    assert sorted(_CODE.findall(text)) == sorted([*_RESERVED, "window.partial"])
+
+
+def test_fields_of_the_built_in_types() -> None:
+    """Each field of the core's own types has its row, with its default."""
+    documented, title = {}, ""
+    for row in rows(section(CONFIGURATION, "Fields of the built-in types")):
+        title = row[0] or title
+        documented[title, row[1]] = row[2]
+    registry = Registry.discover()
+    for (kind, name), entry in registry.types.items():
+        if not entry.provider.startswith("signals-core "):
+            continue
+        cls = entry.load()
+        query = getattr(cls, "Query", None)
+        fields = {**fields_of(cls), **(fields_of(query) if query else {})}
+        for key, field in fields.items():
+            default = documented.pop((f"{kind} `{name}`", f"`{key}`"))
+            assert (default == "required") == field.required
+            assert default in ("required", "the collector's", f"`{field.default}`")
+    assert not documented
+
+
+def test_types_of_the_distributions() -> None:
+    """The README says which distribution brings which type."""
+    documented = {}
+    for row in rows(section(README, "Install")):
+        distribution = _CODE.findall(row[0])[0]
+        for kind, names in re.findall(r"(source|sink|schedule)s? ((?:`\w+`(?:, )?)+)", row[1]):
+            documented |= {(kind, name): distribution for name in _CODE.findall(names)}
+    registry = Registry.discover()
+    assert documented == {
+        key: entry.provider.partition(" ")[0] for key, entry in registry.types.items()
+    }
+
+
+def commands() -> dict[str, click.Command]:
+    """Return every command by what is typed."""
+    context = click.Context(signals)
+    found: dict[str, click.Command] = {}
+    for name in signals.list_commands(context):
+        command = signals.get_command(context, name)
+        if isinstance(command, click.Group):
+            inner = command.commands.items()
+            found |= {f"signals {name} {below}": each for below, each in inner}
+        elif command is not None:
+            found[f"signals {name}"] = command
+    return found
+
+
+def test_commands() -> None:
+    """Each command has its section, and each such section is a command."""
+    headings = _HEADING.findall(_FENCED.sub("", COMMANDS.read_text(encoding="utf-8")))
+    assert [each for each in headings if each.startswith("signals ")] == list(commands())
+
+
+@pytest.mark.parametrize("name", commands())
+def test_options(name: str) -> None:
+    """A command's synopsis has its options and its argument, and each option is explained."""
+    text = section(COMMANDS, name)
+    synopsis = _CODE.findall(text)[0].removeprefix(name)
+    explained = _options_in(*first_codes(section(COMMANDS, "Options that commands share") + text))
+    options = [each for each in commands()[name].params if isinstance(each, click.Option)]
+    assert _options_in(synopsis) == {option.opts[0] for option in options}
+    assert {spelling for option in options for spelling in option.opts} <= explained
+    arguments = [each for each in commands()[name].params if isinstance(each, click.Argument)]
+    assert re.findall(r"\[?([A-Z]+)\]?…?$", synopsis) == [
+        str(argument.name).upper().removesuffix("S") for argument in arguments
+    ]
+
+
+def _options_in(*texts: str) -> set[str]:
+    return {option for text in texts for option in re.findall(r"--?[a-z][a-z-]*", text)}
+
+
+def test_exit_codes() -> None:
+    """The exit codes that `signals --help` names are those that are explained."""
+    promised = (signals.help or "").partition("Exit codes:")[2]
+    explained = [row[0] for row in rows(section(COMMANDS, "Exit codes"))]
+    assert explained == re.findall(r"\b\d+\b", promised)
+
+
+def test_public_names() -> None:
+    """Each public name is explained, and what is explained is public and there."""
+    text = section(PLUGINS, "What is called, and when") + section(PYTHON, "Reference")
+    names = {re.split(r"[^\w.]", code)[0] for code in first_codes(text)}
+    assert {name.partition(".")[0] for name in names} == set(signals_core.__all__)
+    for name in names - {"Runner.collectors"}:  # which only an instance has
+        assert attrgetter(name)(signals_core), name
+
+
+@pytest.mark.parametrize("name", ["Plugin", "Source", "Sink", "Schedule", "Request", "Batch"])
+def test_what_a_plugin_meets(name: str) -> None:
+    """Every public attribute of the classes that an author derives from, or is handed, is named."""
+    text = section(PLUGINS, "What is called, and when")
+    cls = getattr(signals_core, name)
+    for attribute in vars(cls):
+        if not attribute.startswith("_") and name + attribute not in _FOR_THE_RUNNER:
+            assert re.search(rf"`(?:{name}\.|with )?{attribute}\b", text), attribute
+
+
+#: What the runner alone calls.
+_FOR_THE_RUNNER = {"Requestcancel", "Batchof_lines"}
+
+
+def test_wire_form() -> None:
+    """The keys of the wire form are explained, in their order."""
+    documented = first_codes(section(METRICS, "The wire form"))
+    assert documented == [field.name for field in attrs.fields(Metric)]
+
+
+def test_identity() -> None:
+    """The namespace of identities, and the bytes of the test vector, are the real ones."""
+    text = METRICS.read_text(encoding="utf-8")
+    tags = {"customer": "google", "env": "prod"}
+    start, end = 1767222000000000, 1767308400000000
+    texts = ["1", "core.users.signups.1d", "core.users.signups", str(start), str(end)]
+    texts += [part for pair in sorted(tags.items()) for part in pair]
+    assert f"`{b''.join(map(netstring, texts)).decode()}`" in text
+    assert str(NAMESPACE) in text
+
+
+def test_sessions_of_nox() -> None:
+    """Each session that the README names is one."""
+    named = re.findall(r"noxfile\.py -s (\w+)", README.read_text(encoding="utf-8"))
+    sessions = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert named == ["quickstart", "tests"]
+    assert all(f"\ndef {name}(session: nox.Session)" in sessions for name in named)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_links(document: Path) -> None:
+    """Each link within the repository leads to a file, and to a heading in it."""
+    text = _FENCED.sub("", document.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        assert file.exists(), target
+        assert not anchor or anchor in _anchors(file), target
+
+
+def _anchors(document: Path) -> set[str]:
+    headings = _HEADING.findall(_FENCED.sub("", document.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
