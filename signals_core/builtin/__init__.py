@@ -10,7 +10,7 @@ from signals_core import hookimpl
 @hookimpl
 def signals_register_sources(register: Callable[[str, str], None]) -> None:
     """Register the source that needs no package of its own."""
-    register("sqlite", "signals_core.builtin.sqlite:SQLite")
+    register("sqlite", "signals_core.builtin.sqlite:Sqlite")
 
 
 @hookimpl

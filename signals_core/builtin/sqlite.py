@@ -4,208 +4,224 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Final
 
 from attrs import define
 
 from signals_core import Cancelled, Request, Row, Source, Unavailable
+from signals_core.builtin.parameters import parameters_of, text_of, without_end
 
-_TOKEN = re.compile(
-    r"""
-      '(?:[^']|'')*'  |  "(?:[^"]|"")*"  |  `(?:[^`]|``)*`  |  \[[^\]]*\]
-    | --[^\n]*  |  /\*.*?(?:\*/|\Z)
-    | (?P<unclosed>['"`\[])
-    | :(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    | (?P<other>[?][0-9]*|[@$:][A-Za-z0-9_]+)
-    | [A-Za-z0-9_]+
-    """,
-    re.VERBOSE | re.DOTALL,
+_READING: Final = (
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
 )
-_ALLOWED = frozenset(
-    (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
-)
-_ACTIONS = {
-    getattr(sqlite3, f"SQLITE_{name}"): name
+_OTHER: Final = {
+    getattr(sqlite3, f"SQLITE_{name}"): name.replace("_", " ")
     for name in (
-        "ALTER_TABLE ANALYZE ATTACH CREATE_INDEX CREATE_TABLE CREATE_TEMP_TABLE CREATE_TRIGGER "
-        "CREATE_VIEW CREATE_VTABLE DELETE DETACH DROP_INDEX DROP_TABLE DROP_TRIGGER DROP_VIEW "
-        "INSERT PRAGMA REINDEX SAVEPOINT TRANSACTION UPDATE"
+        "ALTER_TABLE ANALYZE ATTACH CREATE_INDEX CREATE_TABLE CREATE_TEMP_INDEX CREATE_TEMP_TABLE "
+        "CREATE_TEMP_TRIGGER CREATE_TEMP_VIEW CREATE_TRIGGER CREATE_VIEW CREATE_VTABLE DELETE "
+        "DETACH DROP_INDEX DROP_TABLE DROP_TEMP_INDEX DROP_TEMP_TABLE DROP_TEMP_TRIGGER "
+        "DROP_TEMP_VIEW DROP_TRIGGER DROP_VIEW DROP_VTABLE INSERT PRAGMA REINDEX SAVEPOINT "
+        "TRANSACTION UPDATE"
     ).split()
 }
-_STEPS_BETWEEN_CHECKS = 20_000
-_BUSY_SECONDS = 5.0
-
-
-class QueryError(Exception):
-    """A query that SQLite refuses, or that we do."""
+_BROKEN: Final = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+)
+_STEPS = 10_000
+_STEPS_OF_NOTHING = 1000
+_PATIENCE = 5.0
+_PAUSE = 0.05
 
 
 @define
-class SQLite(Source):
-    """Rows of an SQL query on a SQLite file, which is opened for reading only.
+class Sqlite(Source):
+    """Reads a SQLite database, and cannot write to it.
 
-    A reading is one statement: SQLite shows it one state of the file. Times are text in UTC as
-    SQLite's own date functions write it, `2026-01-31 23:00:00`; wrap a column that is written
-    otherwise, as in `datetime(at) >= :window_start`.
+    A reading sees one snapshot: what was committed when its query began. The window's bounds are
+    text as SQLite's own `datetime()` writes it, `2026-01-01 00:00:00`, in UTC, or on the wall clock
+    of the grain's zone with `_local`. A column that holds times written otherwise goes through
+    that function too: `datetime(signup_time) >= :window_start`.
     """
 
     path: Path
-    """The database file, relative to the file that names it."""
+    """The file of the database."""
 
     @define
     class Query:
-        """What to ask the database."""
+        """What to read."""
 
         sql: str
-        """One query. It may use `:window_start` and `:window_end` (UTC), or both with `_local`."""
+        """One `SELECT`, which may use `:window_start`, `:window_end` and their `_local` forms."""
 
     def open(self) -> None:
-        """See that the file is there and is a database."""
-        with closing(self._connect()) as connection:
-            try:
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except sqlite3.DatabaseError as error:
-                raise self._unavailable(error) from error
+        """Make sure that the database is there. Each reading has a connection of its own."""
+        with self._problems_named(), closing(self._connect(_PATIENCE)) as connection:
+            connection.execute("PRAGMA schema_version")
 
     def parameters(self, query: Query) -> set[str]:
-        """Return the window names that the SQL uses."""
-        return _parameters(query.sql)
+        """Return the window names that the query uses."""
+        return parameters_of(query.sql)
 
-    def check(self, query: Query) -> list[str]:
-        """Have SQLite compile the query, and return its columns."""
-        bounds = dict.fromkeys(_parameters(query.sql), "")
-        # LIMIT 0 comes before the first row is looked for: nothing is read.
-        sql = f"SELECT * FROM (\n{query.sql.strip().rstrip(';')}\n) LIMIT 0"  # noqa: S608 - guarded
-        with closing(self._connect()) as connection:
-            cursor = self._execute(connection, sql, bounds, lambda: None)
-            return _columns(cursor)
+    def check(self, query: Query) -> list[str] | None:
+        """Prepare the query and return its columns.
+
+        None where SQLite would have to run it to tell them: where a common table expression is
+        used more than once.
+        """
+        bound = dict.fromkeys(parameters_of(query.sql), "")
+        with self._problems_named(), closing(self._connect(_PATIENCE)) as connection:
+            refused = _only_reading(connection)
+            with _explained(refused):
+                connection.execute(f"EXPLAIN {query.sql}", bound)
+                columns = _columns_unread(connection, query.sql, bound)
+        if columns is None:
+            return None
+        _refuse_twins(_as_written(columns))
+        return columns
 
     def read(self, request: Request) -> Iterator[Row]:
-        """Yield the rows of one statement, which sees one state of the file."""
-        bounds = {} if request.window is None else request.window.parameters
-        texts = {name: _text(bound) for name, bound in bounds.items()}
-        with (
-            closing(self._connect()) as connection,
-            request.on_cancel(connection.interrupt),
-        ):
-            cursor = self._execute(connection, request.query.sql, texts, request.check)
-            names = _columns(cursor)
-            try:
-                for row in cursor:
-                    yield dict(zip(names, row, strict=True))
-            except sqlite3.Error as error:
-                request.check()
-                raise _query_error(error) from error
+        """Yield the rows as they come, of one snapshot."""
+        sql: str = request.query.sql
+        window = request.window.parameters if request.window else {}
+        bound = {name: text_of(window[name]) for name in parameters_of(sql) if name in window}
+        with self._problems_named(), closing(self._connect(0)) as connection:
+            connection.set_progress_handler(lambda: _is_over(request), _STEPS)
+            refused = _only_reading(connection)
+            # Counting a whole table is one step to SQLite: only an interrupt ends that.
+            with request.on_cancel(connection.interrupt), _told(request), _explained(refused):
+                cursor = _started(connection, sql, bound, request)
+                columns = _columns(cursor)
+                _refuse_twins(columns)
+                for values in cursor:
+                    yield dict(zip(columns, values, strict=True))
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, patience: float) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=patience,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    @contextmanager
+    def _problems_named(self) -> Iterator[None]:
+        """Tell a database that cannot be used from a query that cannot be run."""
         try:
-            return sqlite3.connect(
-                f"file:{quote(str(self.path))}?mode=ro",
-                uri=True,
-                timeout=_BUSY_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
+            yield
         except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in _BROKEN:
+                raise
+            raise Unavailable(f"{self.path}: {self._reason(error)}") from error
 
-    def _execute(
-        self,
-        connection: sqlite3.Connection,
-        sql: str,
-        bounds: dict[str, str],
-        check: Callable[[], None],
-    ) -> sqlite3.Cursor:
-        guard = _Guard(check)
-        connection.set_authorizer(guard.authorize)
-        connection.set_progress_handler(guard.progress, _STEPS_BETWEEN_CHECKS)
-        try:
-            return connection.execute(sql, bounds)
-        except sqlite3.OperationalError as error:
-            check()
-            if error.sqlite_errorname in ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR"):
-                raise self._unavailable(error) from error
-            raise guard.explained(error) from error
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            raise guard.explained(error) from error
-
-    def _unavailable(self, error: Exception) -> Unavailable:
-        return Unavailable(f"sqlite at {self.path}: {error}")
+    def _reason(self, error: sqlite3.Error) -> str:
+        if not self.path.exists():
+            return "no such file"
+        return str(error) if self.path.is_file() else "this is no file"
 
 
-class _Guard:
-    """Lets SQLite do nothing but read, and stops it when the run is over."""
+def _only_reading(connection: sqlite3.Connection) -> list[str]:
+    """Let the connection read and do nothing else; what was refused is put into the list."""
+    refused = []
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check = check
-        self._refused = ""
-
-    def authorize(self, action: int, first: str | None, second: str | None, *_: Any) -> int:
-        """Allow what reads; remember what was refused."""
-        loads_code = action == sqlite3.SQLITE_FUNCTION and second == "load_extension"
-        if action in _ALLOWED and not loads_code:
+    def authorize(action: int, first: str | None, *_rest: str | None) -> int:
+        if action in _READING:
             return sqlite3.SQLITE_OK
-        name = "load_extension" if loads_code else _ACTIONS.get(action, f"action {action}")
-        self._refused = self._refused or " ".join(part for part in (name, first) if part)
+        refused.append(f"{_OTHER.get(action, 'it')} {first or ''}".strip())
         return sqlite3.SQLITE_DENY
 
-    def progress(self) -> int:
-        """Return 1, which ends the statement, when the run is to stop or is late."""
+    connection.set_authorizer(authorize)
+    return refused
+
+
+@contextmanager
+def _explained(refused: Sequence[str]) -> Iterator[None]:
+    """Say of a query that was refused what it wanted to do."""
+    try:
+        yield
+    except sqlite3.ProgrammingError as error:
+        if "one statement at a time" not in str(error):
+            raise
+        raise ValueError("refused: several commands, a query is a single one") from error
+    except sqlite3.DatabaseError as error:
+        if not refused:
+            raise
+        raise ValueError(f"refused: {refused[0]}, a query may only read") from error
+
+
+@contextmanager
+def _told(request: Request) -> Iterator[None]:
+    """Give the reason why a query was interrupted."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            request.check()
+        raise
+
+
+def _is_over(request: Request) -> bool:
+    try:
+        request.check()
+    except Cancelled:
+        return True
+    return False
+
+
+def _started(
+    connection: sqlite3.Connection, sql: str, bound: Mapping[str, Any], request: Request
+) -> sqlite3.Cursor:
+    """Begin the query, waiting a little for a writer that holds the database."""
+    patience = _PATIENCE
+    while True:
         try:
-            self._check()
-        except Cancelled:
-            return 1
-        return 0
-
-    def explained(self, error: Exception) -> QueryError:
-        """Return what went wrong, in one line."""
-        if self._refused:
-            return QueryError(f"refused: {self._refused} (a query may only read)")
-        return _query_error(error)
-
-
-def _query_error(error: Exception) -> QueryError:
-    if "one statement at a time" in str(error):
-        return QueryError("there are several commands (a collector has one query)")
-    return QueryError(str(error))
+            return connection.execute(sql, bound)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or patience <= 0:
+                raise
+        request.wait(_PAUSE)
+        patience -= _PAUSE
 
 
 def _columns(cursor: sqlite3.Cursor) -> list[str]:
     if cursor.description is None:
-        raise QueryError("it returns no columns (a collector's query is a SELECT)")
-    names = [column[0] for column in cursor.description]
-    for name in names:
-        if names.count(name) > 1:
-            raise QueryError(f"two columns are called {name!r} (rename one with AS)")
-    return names
+        raise ValueError("the query returns no columns")
+    return [name for name, *_ in cursor.description]
 
 
-def _parameters(sql: str) -> set[str]:
-    names = set()
-    for match in _TOKEN.finditer(sql):
-        line = sql.count("\n", 0, match.start()) + 1
-        if match["unclosed"]:
-            raise ValueError(f"a {match['unclosed']} in line {line} is not closed")
-        if match["other"]:
-            raise ValueError(
-                f"{match['other']} in line {line} is no parameter (write :window_start, …)"
-            )
-        if match["name"]:
-            names.add(match["name"])
-    if not sql.strip():
-        raise ValueError("the query is empty")
-    return names
+def _columns_unread(
+    connection: sqlite3.Connection, sql: str, bound: Mapping[str, str]
+) -> list[str] | None:
+    """Return the columns of a query of which nothing is run, None where that cannot be."""
+    connection.set_progress_handler(lambda: True, _STEPS_OF_NOTHING)
+    of_no_rows = f"SELECT * FROM (\n{without_end(sql)}\n) LIMIT 0"  # noqa: S608 - it is the query
+    try:
+        return _columns(connection.execute(of_no_rows, bound))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return None
+        raise
 
 
-def _text(moment: datetime) -> str:
-    """Write a bound as SQLite's date functions do, with a fraction only when there is one."""
-    if not moment.microsecond:
-        precision = "seconds"
-    else:
-        precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
-    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec=precision)
+def _as_written(columns: Sequence[str]) -> list[str]:
+    """Undo the numbers that SQLite gives within a wrapper to a name that comes again: `a:1`."""
+    bases = [re.sub(r":\d+$", "", name) for name in columns]
+    return [base if base in columns else name for base, name in zip(bases, columns, strict=True)]
+
+
+def _refuse_twins(columns: Sequence[str]) -> None:
+    for name in columns:
+        if columns.count(name) > 1:
+            raise ValueError(f"two columns have the name {name} (give one another with AS)")
