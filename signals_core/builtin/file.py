@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_UN, flock
 from pathlib import Path
 
 from attrs import define, field
 
 from signals_core import Batch, Sink, Unavailable
 
-_BLOCK = 65_536
+_APPENDING = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+_BEGINNING = b'{"uuid":"'
 
 
 @define
 class File(Sink):
-    """Appends metrics to a file as JSON lines, whole ones only.
+    """Appends metrics to a file, one JSON object a line, and only whole lines.
 
-    What was accepted is on the disk: it is written through before the metrics count as delivered.
-    A torn last line, left by a crash, is cut before anything is appended, and a file that was
-    rotated away is made anew. The folder must exist.
+    A batch is accepted when it is on the disk. What a crash or a full disk left of a line is cut
+    off. Rotation is followed: when another file, or none, has come to stand at the path, the next
+    batch goes there. Several processes may append to the same file.
     """
 
     path: Path
-    """The file, relative to the file that names it."""
+    """The file; it is made when it is not there, its folder is not."""
 
-    _descriptor: int | None = field(init=False, eq=False, repr=False, default=None)
+    _descriptor: int | None = field(init=False, default=None, eq=False, repr=False)
 
     def open(self) -> None:
-        """Open or create the file, and cut a torn last line."""
-        with self._named(), self._locked() as descriptor:
-            _cut_torn_line(descriptor)
+        """Open the file, if it is there, and cut a torn last line."""
+        with self._problems_named(), suppress(FileNotFoundError):
+            self._attach(create=False)
+            with self._locked():
+                pass
 
     def close(self) -> None:
         """Close the file."""
@@ -42,101 +46,121 @@ class File(Sink):
             os.close(descriptor)
 
     def write(self, batch: Batch) -> None:
-        """Append `batch` and write it through."""
-        with self._named(), self._locked() as descriptor:
-            end = _cut_torn_line(descriptor)
-            try:
-                _write_all(descriptor, batch.json_lines())
-                _write_through(descriptor)
-            except OSError:
-                _shorten(descriptor, end)
-                raise
+        """Append `batch` and wait until it is on the disk."""
+        with self._problems_named(), self._locked() as descriptor:
+            _append(descriptor, batch.json_lines())
 
     def check(self) -> None:
-        """See that the file, or one in its folder, may be written. Creates nothing."""
-        with self._named():
-            if self.path.exists():
-                os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND))
-            elif not self.path.parent.is_dir():
-                raise FileNotFoundError(2, "its folder does not exist")
-            elif not os.access(self.path.parent, os.W_OK | os.X_OK):
-                raise PermissionError(13, "its folder may not be written")
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise Unavailable(f"the file {self.path}: {error.strerror or error}") from error
+        """Make sure that the file can be appended to, without making or changing it."""
+        with self._problems_named():
+            try:
+                os.close(_regular(self.path, _APPENDING))
+            except FileNotFoundError:
+                _check_folder(self.path)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Hold the file that now has this path against other processes that append to it."""
-        descriptor = self._current()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        """Hold the file that stands at the path now, locked, and without a torn last line."""
+        descriptor = self._at_path()
+        flock(descriptor, LOCK_EX)
+        while not _stands_at(descriptor, self.path):  # rotated while we waited
+            descriptor = self._at_path()
+            flock(descriptor, LOCK_EX)
         try:
+            _cut(descriptor, self.path)
             yield descriptor
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            flock(descriptor, LOCK_UN)
 
-    def _current(self) -> int:
-        if self._descriptor is not None and not _is_same(self._descriptor, self.path):
-            self.close()
-        if self._descriptor is None:
-            is_new = not self.path.exists()
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(self.path, flags, 0o666)
-            if is_new:
-                _write_through_folder(self.path.parent)
-        return self._descriptor
+    def _at_path(self) -> int:
+        descriptor = self._descriptor
+        if descriptor is not None and _stands_at(descriptor, self.path):
+            return descriptor
+        return self._attach(create=True)
+
+    def _attach(self, *, create: bool) -> int:
+        self.close()
+        flags = _APPENDING | (os.O_CREAT if create else 0)
+        self._descriptor = descriptor = _regular(self.path, flags)
+        _sync_folder(self.path.parent)
+        return descriptor
+
+    @contextmanager
+    def _problems_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Unavailable(f"{self.path}: {error.strerror}") from error
 
 
-def _is_same(descriptor: int, path: Path) -> bool:
+def _regular(path: Path, flags: int) -> int:
+    """Open a file that lines can be appended to and cut from again."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unavailable(f"{path} is no regular file")
+    return descriptor
+
+
+def _stands_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
 
 
-def _is_regular(descriptor: int) -> bool:
-    return stat.S_ISREG(os.fstat(descriptor).st_mode)
-
-
-def _cut_torn_line(descriptor: int) -> int:
-    """Cut what follows the last line break, and return where the file then ends."""
-    if not _is_regular(descriptor):
-        return 0
-    end = size = os.fstat(descriptor).st_size
-    while end:
-        start = max(0, end - _BLOCK)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        end = start if found < 0 else start + found + 1
-        if found >= 0:
-            break
-    if end < size:
-        os.ftruncate(descriptor, end)
-    return end
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _write_through(descriptor: int) -> None:
-    if _is_regular(descriptor):
-        os.fsync(descriptor)
-
-
-def _shorten(descriptor: int, end: int) -> None:
-    if _is_regular(descriptor):
-        os.ftruncate(descriptor, end)
-
-
-def _write_through_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _append(descriptor: int, lines: bytes) -> None:
+    end = os.fstat(descriptor).st_size
     try:
+        left = memoryview(lines)
+        while left:
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            os.ftruncate(descriptor, end)
+        raise
+
+
+def _cut(descriptor: int, path: Path) -> None:
+    """Cut what stands behind the last line break, if it is part of a metric."""
+    size = os.fstat(descriptor).st_size
+    tail = b""
+    while b"\n" not in tail and len(tail) < size:
+        start = max(0, size - max(1, 2 * len(tail)))
+        tail = os.pread(descriptor, size - start, start)
+    torn = tail.rpartition(b"\n")[2]
+    if not torn:
+        return
+    if not _is_part_of_metric(torn):
+        raise Unavailable(f"{path}: its last line has no end, and is no metric: is it the file?")
+    os.ftruncate(descriptor, size - len(torn))
+
+
+def _is_part_of_metric(line: bytes) -> bool:
+    """Whether we may have left `line`: another program's whole object is not ours to cut."""
+    if _BEGINNING.startswith(line[: len(_BEGINNING)]):
+        return True
+    try:
+        json.loads(line)
+    except ValueError:
+        return line.startswith(b"{")
+    return False
+
+
+def _check_folder(path: Path) -> None:
+    """Raise `Unavailable` where no file could be made at `path`."""
+    if not path.parent.is_dir():
+        raise Unavailable(f"{path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise Unavailable(f"{path}: the folder {path.parent} is not writable")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the file's name outlive a power cut, as far as the folder may be read."""
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
