@@ -10,6 +10,7 @@ from attrs import Attribute, define, field
 from signals_core import Schedule
 
 _ORIGIN = datetime.min.replace(tzinfo=UTC)
+_LONGEST = timedelta(days=36_525)
 
 _NAMED = {
     "@yearly": "0 0 1 1 *",
@@ -33,6 +34,8 @@ class Interval(Schedule):
     def _is_positive(self, attribute: Attribute[timedelta], value: timedelta) -> None:
         if value <= timedelta():
             raise ValueError("an interval of zero never ends (write it like 30s or 1h)")
+        if value > _LONGEST:
+            raise ValueError("an interval of more than a century is none")
 
     def next_after(self, moment: datetime) -> datetime:
         """Return the first tick later than `moment`."""
@@ -51,33 +54,41 @@ class Cron(Schedule):
     cron: str = field()
     """Minute, hour, day of the month, month, day of the week."""
 
-    timezone: str | None = None
+    timezone: str | None = field(default=None)
     """The zone of the fields, if it is another than the collector's."""
 
-    def __attrs_post_init__(self) -> None:
-        if self.timezone is not None:
-            _zone(self.timezone)
-        self._ticks_after(datetime(2000, 1, 1, tzinfo=UTC))
+    @cron.validator
+    def _ticks(self, attribute: Attribute[str], value: str) -> None:
+        _first_after(datetime(2000, 1, 1, tzinfo=UTC), value)
+
+    @timezone.validator
+    def _is_a_zone(self, attribute: Attribute[str | None], value: str | None) -> None:
+        if value is not None:
+            _zone(value)
 
     def next_after(self, moment: datetime) -> datetime:
         """Return the first tick later than `moment`."""
-        zone = None if self.timezone is None else _zone(self.timezone)
-        return self._ticks_after(moment.astimezone(zone) if zone else moment).astimezone(
-            moment.tzinfo
-        )
+        local = moment if self.timezone is None else moment.astimezone(_zone(self.timezone))
+        return _first_after(local, self.cron).astimezone(moment.tzinfo)
 
-    def _ticks_after(self, moment: datetime) -> datetime:
-        from cronsim import CronSim, CronSimError
 
-        expression = _NAMED.get(self.cron, self.cron)
-        if len(expression.split()) != 5:
-            raise ValueError(f"{self.cron!r} is no cron expression (it has five fields, or @daily)")
-        try:
-            return next(CronSim(expression, moment))
-        except CronSimError as error:
-            raise ValueError(f"{self.cron!r} is no cron expression: {error}") from None
-        except StopIteration:
-            raise ValueError(f"{self.cron!r} never comes") from None
+def _first_after(moment: datetime, cron: str) -> datetime:
+    from cronsim import CronSim, CronSimError
+
+    expression = _NAMED.get(cron.lower(), cron)
+    if len(expression.split()) != 5:
+        raise ValueError(f"{cron!r} is no cron expression (it has five fields, or is like @daily)")
+    try:
+        # Asked in the second pass of an hour that comes twice, cronsim answers with the first.
+        return next(tick for tick in CronSim(expression, moment) if _is_later(tick, moment))
+    except CronSimError as error:
+        raise ValueError(f"{cron!r} is no cron expression ({str(error).lower()})") from None
+    except StopIteration:
+        raise ValueError(f"{cron!r} never comes") from None
+
+
+def _is_later(tick: datetime, moment: datetime) -> bool:
+    return tick.astimezone(UTC) > moment.astimezone(UTC)
 
 
 def _zone(name: str) -> ZoneInfo:
