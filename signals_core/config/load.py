@@ -32,13 +32,15 @@ class LoadedCollector:
 class Loaded:
     """What was loaded: the collectors that are right, every problem, and what was passed over.
 
-    A problem that is a warning is a reference that leads nowhere now.
+    A problem that is a warning is a reference that leads nowhere now. `waiting` names the
+    collectors that have no other problem, and cannot be built without what it stands for.
     """
 
     collectors: list[LoadedCollector]
     problems: list[Problem]
     passed_over: list[str] = field(factory=list)
     project_file: Path | None = None
+    waiting: list[str] = field(factory=list)
 
 
 def load(
@@ -81,7 +83,12 @@ def load(
     collectors = [
         LoadedCollector(each.collector, each.document) for each in readers if each.collector
     ]
-    return Loaded(collectors, _in_order(problems), passed_over, found.project)
+    waiting = [
+        each.name or str(each.document.mark.file) for each in readers if each.collector is None
+    ]
+    if any(not each.warning for each in problems):
+        waiting = []  # some of them are wrong, or what they share is
+    return Loaded(collectors, _in_order(problems), passed_over, found.project, waiting)
 
 
 def _project(file: Path | None, structurer: Structurer) -> tuple[Project, list[Node]]:

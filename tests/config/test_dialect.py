@@ -10,6 +10,7 @@ from attrs import evolve
 
 from parts.configured import Cron, Documents, File, Http, Interval, Shop
 from signals_core.collector import MetricDefinition, WindowPolicy
+from signals_core.config import load
 from signals_core.config.dialect import with_references
 from signals_core.config.nodes import Keys, Mark, Scalar
 from signals_core.references import expand
@@ -107,6 +108,21 @@ def test_pipeline(folder):
     assert isinstance(collector.source, Documents)
     assert collector.query.agg[0] == {"$group": {"_id": "$account", "value": {"$count": {}}}}
     assert len(collector.query.agg) == 3
+
+
+@pytest.mark.parametrize("prefix", ["", "metric."])
+def test_the_types_that_are_installed(folder, prefix):
+    """The same files name the types of this repository, with and without prefix."""
+    folder.write(
+        a=SQL.replace("type: metric.shop", f"type: {prefix}postgres"),
+        b=PIPELINE.replace("type: metric.documents", f"type: {prefix}mongodb"),
+    )
+    loaded = load([Path()])
+    assert not [str(each) for each in loaded.problems]
+    assert [type(each.collector.source).__name__ for each in loaded.collectors] == [
+        "Postgres",
+        "MongoDB",
+    ]
 
 
 def test_a_file_with_the_state_store_alone(folder):

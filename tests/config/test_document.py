@@ -418,6 +418,7 @@ def test_unset_variables_are_warnings(folder, old, new, path, listed):
     assert [str(each) for each in loaded.problems] == [f"c.yaml:{path}: {NOT_SET}"]
     assert all(each.warning for each in loaded.problems)
     assert len(loaded.collectors) == listed
+    assert loaded.waiting == ([] if listed else ["a"])
 
 
 def test_a_type_that_cannot_be_imported(folder):

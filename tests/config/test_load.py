@@ -195,6 +195,16 @@ def test_warnings_and_errors(folder):
     assert raised.value.problems == (problem,)
 
 
+def test_waiting_for_variables(folder):
+    """While there are mistakes, nobody is said to wait for a variable and nothing else."""
+    folder.write(
+        a=GOOD.format(name="a") + "max_rows: ${NO_SUCH_VARIABLE}\n", b=GOOD.format(name="b")
+    )
+    assert folder.load().waiting == ["a"]
+    folder.write(b=GOOD.format(name="b") + "max_rows: x\n")
+    assert folder.load().waiting == []
+
+
 def test_missing_files_of_references(folder):
     """A missing file of a reference is a warning, and it is looked for beside the document."""
     folder.file("sub/a.yaml", GOOD.format(name="a").replace("db://x", "${file:secret}"))
