@@ -6,6 +6,17 @@ import pytest
 
 from parts.clock import ManualClock
 from parts.distributions import PluginFolder
+from signals_core import secret
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    """Start each test without the secrets of others, whose short ones would riddle its texts."""
+    known = secret._known
+    before = known._values, known._pattern
+    known._values, known._pattern = set(), None
+    yield
+    known._values, known._pattern = before
 
 
 @pytest.fixture

@@ -1,7 +1,4 @@
-"""Secrets show nothing, and what is known of them is masked wherever text leaves the process.
-
-What is remembered is remembered for the whole process, so each test has secrets of its own.
-"""
+"""Secrets show nothing, and what is known of them is masked wherever text leaves the process."""
 
 from __future__ import annotations
 
