@@ -109,7 +109,7 @@ def _mapping_of(tags: Items, structurer: Structurer) -> Keys:
             if keys.nodes.keys() != {"key", "value"}:
                 structurer.note(tag.mark.problem("is no tag", "write {key: env, value: prod}"))
                 continue
-            key = structurer.structure(keys.nodes["key"], str)
+            key = structurer.known_text(keys.nodes["key"])
         except Failed:
             continue
         if key in mapping.nodes:

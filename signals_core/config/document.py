@@ -191,7 +191,8 @@ class DocumentReader:
             return stand_in
         if not items.nodes:
             self._failed.add("metrics")
-            self.structurer.note(items.mark.problem("is empty", f"write [{_METRIC[6:]}]"))
+            remedy = "write [{name: …, type: COUNT, value: …}]"
+            self.structurer.note(items.mark.problem("is empty", remedy))
             return stand_in
         return {"metrics": [self._item(index, node) for index, node in enumerate(items.nodes)]}
 

@@ -191,7 +191,7 @@ class Plugins:
         return spec
 
     def _shared_by(self, kind: str, use: Node) -> _Shared:
-        name = self.structurer.structure(use, str)
+        name = self.structurer.known_text(use)
         table = self._table(kind)
         if name not in table:
             if f"{kind}s" not in self.project.unread:
@@ -247,7 +247,7 @@ class Plugins:
         return self.structurer.keys(config)
 
     def _class(self, kind: str, node: Node) -> type[Plugin]:
-        name = self.structurer.structure(node, str)
+        name = self.structurer.known_text(node)
         try:
             return self.registry.load(kind, name)
         except PluginError as error:

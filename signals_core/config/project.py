@@ -79,15 +79,16 @@ def _read_timezone(document: Keys, project: Project, structurer: Structurer) -> 
     node = document.nodes.get("timezone")
     if node is None or is_null(node):
         return
-    name = structurer.attempt(node, str)
+    dangling, name = structurer.dangling, structurer.attempt(node, str)
     if name is None or not isinstance(node, Scalar):
         return
     try:
         project.zone = zone_named(name)
     except ValueError as error:
-        structurer.note(node.mark.problem(str(error)))
-    else:
-        project.timezone = node
+        if structurer.dangling == dangling:
+            structurer.note(node.mark.problem(str(error)))
+            return
+    project.timezone = node
 
 
 def _section(

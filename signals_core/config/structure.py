@@ -75,6 +75,13 @@ class Structurer:
         except Failed:
             return otherwise
 
+    def known_text(self, node: Node) -> str:
+        """Return text that something hangs on. Raises `Failed` while a reference leads nowhere."""
+        dangling, text = self.dangling, self.structure(node, str)
+        if self.dangling > dangling:
+            raise Failed
+        return str(text)
+
     def build(self, cls: type[T], keys: Keys) -> T:
         """Build an attrs class from the keys of a mapping; a null is the absence of a key."""
         known, dangling = self.fields(cls), self.dangling

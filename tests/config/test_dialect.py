@@ -148,6 +148,16 @@ def test_windows(folder, strategy, holder):
     assert collector.grain == "5m"
 
 
+def test_a_window_of_unknown_length(folder):
+    """A window strategy without a length needs a grain, and is told so at the strategy."""
+    folder.write(
+        c=PIPELINE.replace("type: metric.documents", "type: documents\n  strategy: window")
+    )
+    assert folder.problems()[0] == (
+        "c.yaml:7: source.strategy: a windowed collector needs a grain (add one, as in grain: 1d)"
+    )
+
+
 def test_todays_keys_win_over_strategies(folder):
     """A window and a grain that are given stay as they are."""
     collector = folder.collector(

@@ -174,6 +174,21 @@ metrics:
     ]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "what"),
+    [
+        ("[]", "is empty (write [{name: …, type: COUNT, value: …}])"),
+        ("{name: m}", "is a mapping (write a list of metrics)"),
+        ("m", "is text (write a list of metrics)"),
+    ],
+)
+def test_metrics_are_a_list(folder, metrics, what):
+    """The metrics are a list of at least one."""
+    text = replaced(SNAPSHOT, ("metric: {name: m, type: GAUGE}", f"metrics: {metrics}"))
+    folder.write(c=text)
+    assert folder.problems() == [f"c.yaml:2: metrics: {what}"]
+
+
 def test_tags_with_dots_have_their_place(folder):
     """A key that holds dots is found all the same."""
     folder.write(
@@ -230,6 +245,7 @@ def test_metric_or_metrics(folder, text, place):
         ("{c: {type: console}}", "{c: {typ: console}}", "5: sinks.c.typ: is no known key (did you mean type?)"),
         ("{type: console}", "{type: consol}", "5: sinks.c.type: no plugin brings the sink type 'consol' (did you mean console?)"),
         ("{type: console}", "{type: console, config: {x: y}}", "5: sinks.c.config.x: is no known key (known: batch_bytes, batch_metrics)"),
+        ("{type: console}", "{type: console, confg: {}}", "5: sinks.c.confg: is no known key (did you mean config?)"),
         ("{type: console}", "{type: console, config: [x]}", "5: sinks.c.config: is a list (write a mapping)"),
         ("{type: console}", "{type: console, use: x}", "5: sinks.c: needs exactly one of type and use (take one of the two out)"),
         ("{type: console}", "{type: file}", "5: sinks.c.config.path: is missing (it takes Path)"),
@@ -405,6 +421,8 @@ nonsense: 1
         ("SELECT 1 AS value", "'${NO_SUCH_VARIABLE}'", "4: source.config.sql", True),
         ("SELECT 1 AS value", "'${NO_SUCH_VARIABLE} :window_start'", "4: source.config.sql", False),
         ("name: a\n", "name: a\nowner: ${NO_SUCH_VARIABLE}\n", "2: owner", True),
+        ("type: shop", "type: '${NO_SUCH_VARIABLE}'", "4: source.type", False),
+        ("type: shop", "use: '${NO_SUCH_VARIABLE}'", "4: source.use", False),
         ("name: a\n", "name: a\nmax_rows: ${NO_SUCH_VARIABLE}\n", "2: max_rows", False),
         ("name: a\n", "name: a\ngrain: ${NO_SUCH_VARIABLE}\n", "2: grain", False),
         ("name: a\n", "name: a\ntimezone: ${NO_SUCH_VARIABLE}\n", "2: timezone", False),

@@ -115,6 +115,14 @@ def test_what_is_no_collector(folder):
     assert len(loaded.collectors) == 1
 
 
+def test_a_document_that_was_refused(folder):
+    """A document that is refused whole is a mistake, and not passed over besides."""
+    folder.write(a="? [x]\n: y\n")
+    loaded = folder.load()
+    assert [str(each) for each in loaded.problems] == ["a.yaml:1: a key must be text"]
+    assert not loaded.passed_over
+
+
 def test_nothing_at_all(folder):
     """A folder without collectors is a mistake, since somebody expected some."""
     folder.file("README.md", "")

@@ -95,6 +95,18 @@ def test_collectors_in_the_project_file(folder):
     assert [each.collector.name for each in folder.load("b.yaml").collectors] == ["b"]
 
 
+def test_a_time_zone_that_is_not_set(folder):
+    """A time zone from a variable that is not set is a warning, and its collectors wait for it."""
+    folder.write(
+        signals=PROJECT.replace("Europe/Paris", "${NO_SUCH_VARIABLE}"), **collectors("a", "b")
+    )
+    loaded = folder.load()
+    assert [(str(each).split(" (")[0], each.warning) for each in loaded.problems] == [
+        ("signals.yaml:2: timezone: the environment variable NO_SUCH_VARIABLE is not set", True)
+    ]
+    assert loaded.waiting == ["a", "b"]
+
+
 def test_another_project_file(folder):
     """With --project the nearest signals.yaml is a file like others: its project is passed over."""
     folder.write(

@@ -272,6 +272,7 @@ def test_references_in_json_text(monkeypatch):
     assert value("json", """'{"${N}": 1}'""") == {"5": 1}
     assert value("json", "${PIPELINE}") == [{"a": 1}]
     assert value("json", "'[${N}]'") == [5]
+    assert problem("json", "'[${TRICKY}]'").startswith("f.yaml:1: json: is no JSON: ")
 
 
 @pytest.mark.parametrize("text", ["${A B}", "${", "${}", "${1}", "${A", "${A:b}", "${file:}"])
@@ -345,6 +346,27 @@ def test_validators_point_at_their_field():
         "f.yaml:2: high: must not be lower than low",
     ]
     assert built(Two, "low: 1\nhigh: 2")[0] == Two(1, 2)
+
+
+def test_validators_that_look_at_other_fields():
+    """A validator that looks at a field which was not given does not hide what others refuse."""
+
+    @define
+    class Odd:
+        a: int = field(default=0)
+        b: int = field(default=0)
+        seen: list[int] = field(init=False, factory=list)
+
+        @a.validator
+        def _a(self, attribute, value):
+            self.seen.append(value)
+
+        @b.validator
+        def _b(self, attribute, value):
+            if value:
+                raise ValueError("must be zero")
+
+    assert built(Odd, "a: 1\nb: 2")[1] == ["f.yaml:2: b: must be zero"]
 
 
 def test_refusals_of_the_whole():
