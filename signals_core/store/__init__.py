@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signals_core.store.errors import StoreError, StoreFull
+from signals_core.store.errors import StoreError, StoreFull, StoreLocked
 from signals_core.store.records import (
     Committed,
     CoverageKey,
@@ -37,4 +37,5 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreFull",
+    "StoreLocked",
 ]

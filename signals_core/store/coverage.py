@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from sqlite3 import IntegrityError
 from typing import Any, NamedTuple
 
 from signals_core.coverage import Coverage, Failure, Intervals, Level, Span
@@ -85,9 +86,12 @@ def save(
         connection.execute(
             "UPDATE coverage SET start = ? WHERE number = ?", (micros(after.start), number)
         )
-    _write_changes(connection, _SPANS, number, *_changed_spans(before, after), key)
-    _write_changes(connection, _LEVELS, number, _levels(before), _levels(after), key)
-    _write_changes(connection, _FAILURES, number, _failures(before), _failures(after), key)
+    try:
+        _write(connection, _SPANS, number, *_changed_spans(before, after))
+        _write(connection, _LEVELS, number, _levels(before), _levels(after))
+        _write(connection, _FAILURES, number, *_changed_failures(before, after))
+    except (LookupError, IntegrityError):
+        raise _stale(key) from None
 
 
 def _find(connection: Connection, key: CoverageKey) -> tuple[int, int] | None:
@@ -112,17 +116,13 @@ def _add(connection: Connection, key: CoverageKey, coverage: Coverage) -> int:
     return cursor.lastrowid
 
 
-def _write_changes(
-    connection: Connection,
-    table: _Table,
-    number: int,
-    before: set[_Row],
-    after: set[_Row],
-    key: CoverageKey,
+def _write(
+    connection: Connection, table: _Table, number: int, before: set[_Row], after: set[_Row]
 ) -> None:
+    """Turn rows into others. Raises `LookupError` where those before are not there."""
     gone = [(number, *row) for row in before - after]
     if gone and connection.executemany(table.delete, gone).rowcount != len(gone):
-        raise _stale(key)
+        raise LookupError
     if new := [(number, *row) for row in after - before]:
         connection.executemany(table.insert, new)
 
@@ -132,10 +132,17 @@ def _stale(key: CoverageKey) -> ValueError:
 
 
 def _changed_spans(before: Coverage | None, after: Coverage) -> tuple[set[_Row], set[_Row]]:
-    """Return the rows of those interval sets that differ, of which there may be many."""
+    """Return the rows of the intervals that only one of two coverages has.
+
+    There may be many intervals and few that changed: those alone are made into rows.
+    """
     old, new = _interval_sets(before), _interval_sets(after)
-    differ = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
-    return _spans(old, differ), _spans(new, differ)
+    gone, come = set(), set()
+    for name in old.keys() | new.keys():
+        earlier, later = (set(sets.get(name, Intervals()).spans) for sets in (old, new))
+        gone |= {(*name, micros(start), micros(end)) for start, end in earlier - later}
+        come |= {(*name, micros(start), micros(end)) for start, end in later - earlier}
+    return gone, come
 
 
 def _interval_sets(coverage: Coverage | None) -> dict[tuple[str, int], Intervals]:
@@ -151,34 +158,29 @@ def _interval_sets(coverage: Coverage | None) -> dict[tuple[str, int], Intervals
     }
 
 
-def _spans(sets: dict[tuple[str, int], Intervals], names: Iterable[tuple[str, int]]) -> set[_Row]:
-    return {
-        (*name, micros(start), micros(end))
-        for name in names
-        if name in sets
-        for start, end in sets[name].spans
-    }
-
-
 def _levels(coverage: Coverage | None) -> set[_Row]:
     levels = coverage.levels if coverage else {}
     return {(delay // _MICROSECOND, micros(level.since)) for delay, level in levels.items()}
 
 
-def _failures(coverage: Coverage | None) -> set[_Row]:
-    failures = coverage.failures.values() if coverage else ()
-    return {
-        (
-            micros(failure.window.start),
-            micros(failure.window.end),
-            _local_micros(failure.window.local_start),
-            _local_micros(failure.window.local_end),
-            failure.reason,
-            failure.attempts,
-            micros(failure.retry_at),
-        )
-        for failure in failures
-    }
+def _changed_failures(before: Coverage | None, after: Coverage) -> tuple[set[_Row], set[_Row]]:
+    old, new = before.failures if before else {}, after.failures
+    return (
+        {_failure_row(each) for start, each in old.items() if new.get(start) != each},
+        {_failure_row(each) for start, each in new.items() if old.get(start) != each},
+    )
+
+
+def _failure_row(failure: Failure) -> _Row:
+    return (
+        micros(failure.window.start),
+        micros(failure.window.end),
+        _local_micros(failure.window.local_start),
+        _local_micros(failure.window.local_end),
+        failure.reason,
+        failure.attempts,
+        micros(failure.retry_at),
+    )
 
 
 def _assemble(

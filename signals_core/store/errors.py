@@ -18,6 +18,10 @@ class StoreError(SignalsError):
     """A state directory that cannot be used."""
 
 
+class StoreLocked(StoreError):
+    """Another process has the state directory: a request can be left for it."""
+
+
 class StoreFull(StoreError):
     """There is no room to write: nothing was changed, and it goes on once there is room."""
 

@@ -8,7 +8,7 @@ import socket
 import time
 from pathlib import Path
 
-from signals_core.store.errors import StoreError, explained
+from signals_core.store.errors import StoreLocked, explained
 
 _POLL_SECONDS = 0.1
 
@@ -25,11 +25,11 @@ class StateLock:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def acquire(self, wait_seconds: float) -> None:
-        """Take the lock. Raises `StoreError` when another process keeps it for so long."""
+        """Take the lock. Raises `StoreLocked` when another process keeps it for so long."""
         deadline = time.monotonic() + wait_seconds
         while not self._try():
             if (left := deadline - time.monotonic()) <= 0:
-                raise StoreError(
+                raise StoreLocked(
                     f"the state directory {self._path.parent} is in use by {self._holder()} "
                     "(stop it, wait for it with --wait-lock, or name another with --state-dir)"
                 )

@@ -16,7 +16,7 @@ from signals_core.store import coverage as coverages
 from signals_core.store import payload, runs
 from signals_core.store.collectors import number_of, raise_mark
 from signals_core.store.database import Connection, Database
-from signals_core.store.records import Committed, CoverageKey, Item, Run, micros
+from signals_core.store.records import Committed, CoverageKey, Run, micros
 from signals_core.store.sinks import SinkRow, change_totals, sink_rows
 from signals_core.window import Window
 
@@ -70,19 +70,14 @@ class Readings:
                 plan = plan.noting(_no_longer_retained(reading.window, earlier, coverage[1]))
             kept = runs.Kept(micros(reading.timestamp), content.state) if plan.kept else None
             run_id = runs.insert(connection, number, plan.outcome_of(run), kept)
-            retractions = (
-                list(_retractions(connection, earlier, reading, content, plan)) if plan.kept else []
+            retracted = (
+                _keep(connection, run_id, reading, content, earlier, plan) if plan.kept else 0
             )
-            if plan.kept:
-                lines = b"".join((content.lines, *retractions))
-                count = content.count + len(retractions)
-                payload.write(connection, run_id, lines, count)
-                _enqueue(connection, plan.sent, Item(run_id, 0, count), len(lines))
             _list_dropped(connection, plan.dropped, run_id, reading)
         return Committed(
             reading_id=run_id if plan.kept else None,
             sent=tuple(sink.name for sink in plan.sent),
-            retracted=len(retractions),
+            retracted=retracted,
             unchanged=plan.unchanged,
             dropped=tuple(sink.name for sink in plan.dropped),
             note=plan.note,
@@ -211,13 +206,26 @@ def _no_longer_retained(
     )
 
 
-def _enqueue(connection: Connection, sinks: Sequence[SinkRow], item: Item, size: int) -> None:
-    for sink in sinks if size else ():
+def _keep(
+    connection: Connection,
+    run_id: int,
+    reading: Reading,
+    content: _Content,
+    earlier: _Earlier | None,
+    plan: _Plan,
+) -> int:
+    """Store the lines and make them pending; return how many of them are retractions."""
+    retractions = list(_retractions(connection, earlier, reading, content, plan))
+    lines = b"".join((content.lines, *retractions))
+    count = content.count + len(retractions)
+    payload.write(connection, run_id, lines, count)
+    for sink in plan.sent if count else ():
         connection.execute(
-            "INSERT INTO pending (sink, reading, first, last, bytes) VALUES (?, ?, ?, ?, ?)",
-            (sink.number, *item, size),
+            "INSERT INTO pending (sink, reading, first, last, bytes) VALUES (?, ?, 0, ?, ?)",
+            (sink.number, run_id, count, len(lines)),
         )
-        change_totals(connection, sink.number, item.last - item.first, size)
+        change_totals(connection, sink.number, count, len(lines))
+    return len(retractions)
 
 
 def _list_dropped(

@@ -96,5 +96,7 @@ def _delete(connection: Connection, runs: list[int]) -> None:
         "DELETE FROM delivery WHERE reading = ?",
         "DELETE FROM dropped WHERE run = ?",
         "DELETE FROM run WHERE id = ?",
+        # Once all runs are gone their ids are given out again.
+        "UPDATE collector SET last_run = NULL WHERE last_run = ?",
     ):
         connection.executemany(statement, [(run,) for run in runs])

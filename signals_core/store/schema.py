@@ -216,13 +216,15 @@ def refuse_strangers(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_damage(
+    connection: sqlite3.Connection, path: Path, whole_bytes: int = _WHOLE_CHECK_BYTES
+) -> None:
     """Raise `StoreError` where the structure of the file is broken.
 
-    A file too large to be read at every start has its small tables checked: what decides which
-    windows are read.
+    A file larger than `whole_bytes` would take long to read at every start: its small tables are
+    checked, which decide what windows are read.
     """
-    if path.stat().st_size <= _WHOLE_CHECK_BYTES:
+    if path.stat().st_size <= whole_bytes:
         checks = ["PRAGMA quick_check(1)"]
     else:
         checks = [f"PRAGMA quick_check({table})" for table in _SMALL_TABLES]

@@ -44,8 +44,8 @@ class Store(Coverages, Versions, Readings, Outbox, DeadLetters, Sinks, Runs, Req
     ) -> Self:
         """Open a state directory as its one writer, making or upgrading it where needed.
 
-        Waits up to `wait_seconds` for another process to let go of it. `limit_bytes` bounds the
-        outbox of each sink.
+        Waits up to `wait_seconds` for another process to let go of it, and raises `StoreLocked`
+        when it does not. `limit_bytes` bounds the outbox of each sink.
         """
         with explained(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
