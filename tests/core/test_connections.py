@@ -158,6 +158,22 @@ def test_never_more_calls_than_the_limit(limit):
     connection.close()
 
 
+def test_reopening_waits_for_calls():
+    """A broken connection is closed and opened only when no call is in flight."""
+    connection = Connection(Rows(), 2)
+    connection.acquire()
+    connection.acquire()
+    connection.release(broken=True)
+    with ThreadPoolExecutor() as pool:
+        reopening = pool.submit(connection.acquire)
+        with pytest.raises(TimeoutError):
+            reopening.result(0.05)
+        assert connection.plugin.calls == ["open"]
+        connection.release()
+        reopening.result(10)
+    assert connection.plugin.calls == ["open", "close", "open"]
+
+
 def test_a_close_waits_for_calls():
     """A close waits until no call is in flight."""
     connection = Connection(Rows(), 1)
