@@ -1,8 +1,10 @@
 """Configuration: YAML files with positions, read into the classes of `signals_core.collector`.
 
-`load` is the way in. The steps, each a module: `files` finds what to read, `nodes` composes YAML,
-`dialect` reads the original project's spellings, `structure` types scalars and builds attrs
-classes, `project` holds what collectors share, `document` builds one collector.
+`load` is the way in. The steps, each a module: `files` finds what to read, `nodes` composes YAML
+(`syntax` says what is wrong where it is none), `dialect` reads the original project's spellings,
+`structure` types nodes (with `scalars` and `json_text`) and builds attrs classes (`refusals` asks
+why one would not be built), `project` holds what collectors share, `plugins` builds sources, sinks
+and schedules, `document` builds one collector.
 """
 
 from signals_core.config.load import Loaded, LoadedCollector, load

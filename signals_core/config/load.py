@@ -22,10 +22,14 @@ from signals_core.secret import mask
 
 @frozen
 class LoadedCollector:
-    """A collector and the document it was read from, completed by what the project shares."""
+    """A collector and the document it was read from, completed by what the project shares.
+
+    `unresolved`: it holds a reference that leads nowhere now, so it cannot run yet.
+    """
 
     collector: Collector
     document: Keys
+    unresolved: bool = False
 
 
 @frozen
@@ -65,12 +69,13 @@ def load(
         if not isinstance(document, Keys) or not is_collector(document):
             passed_over.append(f"{document.mark.file}:{document.mark.line}")
             continue
-        before = structurer.mistakes
+        before, said = structurer.mistakes, len(structurer.problems)
         modern = hoisted(modernise(document, structurer), structurer)
         reader = DocumentReader(with_defaults(modern, shared), structurer, plugins)
         reader.read()
         if structurer.mistakes > before:
             reader.collector = None
+        reader.unresolved = any(each.warning for each in structurer.problems[said:])
         readers.append(reader)
     plugins.check_shared()
     if shared.defaults is not None:
@@ -81,7 +86,9 @@ def load(
         where = ", ".join(map(str, paths)) or str(found.project)
         problems.append(Problem("there is no collector here", file=where))
     collectors = [
-        LoadedCollector(each.collector, each.document) for each in readers if each.collector
+        LoadedCollector(each.collector, each.document, each.unresolved)
+        for each in readers
+        if each.collector
     ]
     waiting = [
         each.name or str(each.document.mark.file) for each in readers if each.collector is None

@@ -6,13 +6,11 @@ cattrs dispatches on types; the hooks are our own, since its default coercions a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 from zoneinfo import ZoneInfo
@@ -20,7 +18,7 @@ from zoneinfo import ZoneInfo
 import attrs
 from cattrs import Converter
 
-from signals_core.config import json_text
+from signals_core.config import json_text, scalars
 from signals_core.config.nodes import Items, Keys, Node, Scalar, is_null, kind_of
 from signals_core.config.refusals import refusals
 from signals_core.duration import parse_duration
@@ -32,8 +30,6 @@ from signals_core.secret import Secret, remember
 
 T = TypeVar("T")
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 #: The most of a wrong value that a message shows.
 _SHOWN = 60
@@ -178,10 +174,10 @@ class Structurer:
 
     def _register(self) -> None:
         parsers: dict[type, tuple[Callable[[str], Any], str]] = {
-            int: (_integer, "a whole number"),
-            float: (_float, "a number"),
-            Decimal: (_decimal, "a number"),
-            bool: (_bool, "true or false"),
+            int: (scalars.integer, "a whole number"),
+            float: (scalars.floating, "a number"),
+            Decimal: (scalars.decimal, "a number"),
+            bool: (scalars.boolean, "true or false"),
             timedelta: (parse_duration, "a duration such as 30s, 1h30m or 1.5h"),
             datetime: (self.moment_of, "a date or time such as 2026-01-01 or 2026-01-01T06:00Z"),
         }
@@ -348,19 +344,6 @@ def _wanted(kind: Any) -> str:
     return f"it takes {type_name(kind)}"
 
 
-def _integer(text: str) -> int:
-    return int(text) if _INTEGER.fullmatch(text) else _refused(text)
-
-
-def _float(text: str) -> float:
-    number = float(text) if _NUMBER.fullmatch(text) else _refused(text)
-    return number if isfinite(number) else _refused(text)
-
-
-def _decimal(text: str) -> Decimal:
-    return Decimal(text) if _NUMBER.fullmatch(text) else _refused(text)
-
-
 def _shown(scalar: Scalar) -> str:
     """Return a wrong value for a message: as it was written, and never whole when it is long."""
     text = scalar.text
@@ -369,11 +352,3 @@ def _shown(scalar: Scalar) -> str:
 
 def _takes_null(kind: Any) -> bool:
     return optional_of(kind) is not None or kind == Json
-
-
-def _bool(text: str) -> bool:
-    return text == "true" if text in ("true", "false") else _refused(text)
-
-
-def _refused(text: str) -> Any:
-    raise ValueError(text)
