@@ -58,12 +58,12 @@ class Database:
 
     @classmethod
     def _beside(cls, path: Path, mode: str) -> Database:
-        if not path.exists():
-            raise StoreError(
-                f"there is no store in {path.parent} "
-                "(nothing has run there yet; name the state directory with --state-dir)"
-            )
         with explained(path):
+            if not path.exists():
+                raise StoreError(
+                    f"there is no store in {path.parent} "
+                    "(nothing has run there yet; name the state directory with --state-dir)"
+                )
             connection = _connect(path, mode)
             try:
                 version = schema.refuse_strangers(connection, path)
@@ -117,9 +117,13 @@ class Database:
         return int(pages), int(free)
 
     def fold_log(self) -> None:
-        """Write the log into the file and cut both, as far as readers allow."""
+        """Write the log into the file and cut both; where a reader is in the way, another time."""
         with self._lock, explained(self.path):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000:.0f}")
 
     def close(self) -> None:
         """Close the connection; may be called twice."""

@@ -89,7 +89,11 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
                 f"{path} is locked by another program "
                 "(end what has it open; only signals should write it)"
             )
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return StoreError(
+                f"{path} cannot be opened: {detail} (be the user that signals runs as)"
+            )
+        case sqlite3.SQLITE_READONLY:
             return StoreError(
                 f"{path} cannot be written: {detail} "
                 "(make it writable for this user, or name another directory with --state-dir)"

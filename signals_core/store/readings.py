@@ -113,7 +113,10 @@ class _Earlier(NamedTuple):
 
 @frozen
 class _Plan:
-    """What becomes of a reading: who is sent it, for whom it is not kept, and what is said."""
+    """What becomes of a reading: who is sent it, for whom it is not kept, and what is said.
+
+    `again`: some sink may have missed what was said of the bucket before.
+    """
 
     unchanged: bool
     sent: tuple[SinkRow, ...]
@@ -135,7 +138,7 @@ class _Plan:
         wanted = [sink for sink in sinks if not unchanged or sink.name in again]
         full = [sink for sink in wanted if limit is not None and sink.bytes >= limit]
         sent = tuple(sink for sink in wanted if sink not in full)
-        plan = cls(unchanged, sent, again=any(sink.name in again for sink in sent))
+        plan = cls(unchanged, sent, again=bool(again))
         # Where nothing changed, the reading that these sinks miss was listed already.
         if unchanged or not full:
             return plan

@@ -72,8 +72,10 @@ class Sinks:
                         FROM pending JOIN run ON run.id = pending.reading
                         WHERE pending.sink = sink.number ORDER BY reading LIMIT 1),
                        (SELECT count(*) FROM dead WHERE dead.sink = sink.number) AS letters,
-                       (SELECT count(*) FROM dropped WHERE dropped.sink = sink.number) AS copies
+                       ifnull(copies, 0)
                 FROM sink
+                LEFT JOIN (SELECT sink, count(*) AS copies FROM dropped GROUP BY sink) AS dropped
+                    ON dropped.sink = sink.number
                 WHERE configured OR metrics OR letters OR copies
                 ORDER BY name
                 """

@@ -257,3 +257,17 @@ def test_a_dead_letter_does_not_hide_what_vanished(store):
     commit(store, reading([1, 2], bucket=window()))
     store.bury("lake", [Letter(1, 1, "no")], at=START, delivered=[Item(1, 0, 1)])
     assert commit(store, reading([1], START + SECOND, window())).retracted == 1
+
+
+def test_what_a_full_outbox_missed_is_retracted_later(folder):
+    """A sink that missed a retraction, however often, hears it once there is room."""
+    with Store.open(folder, limit_bytes=300) as store:
+        commit(store, reading([1, 2], START, window()), ["lake", "console"], windowed=False)
+        for second, values in enumerate(({1: 1}, {1: 5}, {1: 6}), start=1):
+            if second == 3:
+                store.acknowledge("lake", [Item(1, 0, 2)], at=START)
+            store.acknowledge("console", [Item(second, 0, 9)], at=START)
+            read = reading(values, START + second * SECOND, window())
+            committed = commit(store, read, ["lake", "console"], windowed=False)
+            assert committed.dropped == (() if second == 3 else ("lake",))
+        assert told(store) == [(1, 6), (2, None)]
