@@ -130,6 +130,7 @@ class Coverage:
         """
         parts = [self._missing(grain, policy, seen)]
         parts += [self._to_revise(grain, delay, seen) for delay in policy.revise]
+        parts.append(self._to_retry(seen - policy.grace))
         last = None
         for window in merge(*parts, key=lambda each: each.start):
             failure = self.failures.get(window.start)
@@ -209,6 +210,12 @@ class Coverage:
     def _missing(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Iterator[Window]:
         for start, end in self._unread(seen - policy.grace):
             yield from grain.windows(start, end)
+
+    def _to_retry(self, until: datetime) -> Iterator[Window]:
+        """Yield what failed, also where a backfill went before the start of history."""
+        for start in sorted(self.failures):
+            if self.failures[start].window.end <= until:
+                yield self.failures[start].window
 
     def _first_missing(self, grain: Grain, policy: WindowPolicy) -> Iterator[datetime]:
         for start, end in self._unread(_LATEST):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
@@ -16,11 +17,19 @@ from signals_core.check import Check, check_query, check_sink
 from signals_core.clock import Clock, SystemClock
 from signals_core.collector import Collector, Reading, problems_of
 from signals_core.connections import Connection, Connections
-from signals_core.errors import ConfigError, DeliveryError, NotDue, Problem, reason_of
+from signals_core.errors import (
+    ConfigError,
+    DeliveryError,
+    NotDue,
+    Problem,
+    Unavailable,
+    reason_of,
+)
 from signals_core.plugin import Sink, Source
 from signals_core.window import Grain, Window
 
 if TYPE_CHECKING:
+    from signals_core.backfill import Progress
     from signals_core.config import Loaded
     from signals_core.daemon import Daemon
 
@@ -121,18 +130,11 @@ class Runner:
         Raises `StoreError` when it cannot be used, and `ConfigError` for a snapshot collector
         without a schedule.
         """
-        from signals_core.daemon import Daemon
-
         if self._daemon is not None:
             return
-        if self._state_dir is None:
-            raise ValueError("a runner that is started needs a state_dir")
         _refuse_unscheduled(self.collectors)
-        daemon = Daemon.open(self._state_dir, self._clock, wait_lock)
-        for collector in self.collectors:
-            daemon.add(collector, self._source_of[collector.name], self._sinks_of[collector.name])
-        daemon.start()
-        self._daemon = daemon
+        self._daemon = self._opened_daemon(self.collectors, wait_lock)
+        self._daemon.start()
 
     def stop(self, deadline: float = 30.0) -> None:
         """Let running reads finish for `deadline` seconds, then cancel them at their sources.
@@ -151,6 +153,63 @@ class Runner:
             until.wait()
         finally:
             self.stop(deadline)
+
+    def backfill(
+        self,
+        name: str,
+        start: datetime,
+        end: datetime | None = None,
+        *,
+        sinks: Sequence[str] | None = None,
+        failed_only: bool = False,
+        told: Callable[[Progress], None] = lambda _: None,
+    ) -> Progress:
+        """Read the whole windows of `[start, end)`, oldest first, and deliver what changed.
+
+        `end` is now by default. `sinks` get the whole set even where nothing changed;
+        `failed_only` takes the windows that failed. `told` is called after each window. A backfill
+        that was ended goes on where it was when it is asked for again. Returns when everything is
+        read; a runner that was not started delivers before it returns, and raises `Unavailable`
+        when a sink does not take it: then it stays pending.
+
+        Raises `ValueError` when there is no whole window in the span.
+        """
+        from signals_core.backfill import Span
+
+        collector = self[name]
+        grain = collector.buckets
+        if grain is None or collector.window is None:
+            raise ValueError(f"{name} has no windows")
+        span = Span.whole(
+            collector.id, grain, start, end or self._clock.now(), sinks, failed_only=failed_only
+        )
+        if self._daemon is not None:
+            return self._daemon.carry_on(self._daemon.asked(span), told)
+        with self._delivering(collector) as daemon:
+            progress = daemon.carry_on(daemon.asked(span), told)
+            if not daemon.wait_until_delivered(collector.id):
+                raise Unavailable("a sink does not take what was read: it stays pending")
+        return progress
+
+    @contextmanager
+    def _delivering(self, collector: Collector) -> Iterator[Daemon]:
+        """Hold the state directory and deliver, without running anything by itself."""
+        daemon = self._opened_daemon([collector], 0)
+        daemon.start_delivery()
+        try:
+            yield daemon
+        finally:
+            daemon.stop(0)
+
+    def _opened_daemon(self, collectors: Iterable[Collector], wait_lock: float) -> Daemon:
+        from signals_core.daemon import Daemon
+
+        if self._state_dir is None:
+            raise ValueError("a runner that is started needs a state_dir")
+        daemon = Daemon.open(self._state_dir, self._clock, wait_lock)
+        for each in collectors:
+            daemon.add(each, self._source_of[each.name], self._sinks_of[each.name])
+        return daemon
 
     def __getitem__(self, name: str) -> Collector:
         """Return the collector `name`. Raises `LookupError` when there is none."""

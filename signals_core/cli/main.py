@@ -15,6 +15,17 @@ _COMMANDS = {
         "signals_core.cli.config:config",
         "Validate, check, invoke, list and show collectors.",
     ),
+    "run": (
+        "signals_core.cli.run:run",
+        "Run collectors as they fall due and deliver, until told to stop.",
+    ),
+    "status": ("signals_core.cli.status:status", "Show what is late and why."),
+    "history": ("signals_core.cli.status:history", "Show what happened to a collector."),
+    "explain": ("signals_core.cli.status:explain", "Tell where a number comes from."),
+    "outbox": (
+        "signals_core.cli.outbox:outbox",
+        "List what sinks have not taken; retry dead letters; drop what an orphan holds.",
+    ),
     "plugins": (
         "signals_core.cli.plugins:plugins",
         "Show what types are installed; of a type its fields and a collector to paste.",
@@ -63,7 +74,8 @@ def signals() -> None:
 
     \b
     Exit codes:
-      0 done    1 a source or sink failed    2 configuration or usage    130 interrupted
+      0 done    1 a source or sink failed    2 configuration or usage
+      3 state directory locked or unusable   130 interrupted
     """
 
 

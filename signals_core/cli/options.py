@@ -13,6 +13,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 
 
+class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only
+    """A duration such as `30s`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the duration."""
+        from signals_core.duration import parse_duration
+
+        try:
+            return parse_duration(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = _Duration()
+
+
 def _count_verbose(ctx: click.Context, _: click.Parameter, count: int) -> None:
     ctx.find_root().obj.verbose = count
 

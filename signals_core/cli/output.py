@@ -53,18 +53,14 @@ class Output:
             table.add_row(*(Text(mask(cell)) for cell in row))
         Console().print(table)
 
-    def listen_to_logs(self) -> None:
-        """Show what plugins log: warnings, with `-v` more."""
+    def listen_to_logs(self, log_format: str = "plain") -> None:
+        """Show what is logged: warnings, with `-v` more, as `text` (with the time) or `json`."""
         import logging
 
-        from signals_core.secret import mask
-
-        class Masked(logging.Formatter):
-            def format(self, record: logging.LogRecord) -> str:
-                return mask(super().format(record))
+        from signals_core.cli.logs import formatter
 
         handler = logging.StreamHandler()
-        handler.setFormatter(Masked("%(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(formatter(log_format))
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]
         logger = logging.getLogger("signals")
         logger.handlers[:] = [handler]
@@ -73,6 +69,7 @@ class Output:
     def report(self, error: Exception) -> int:
         """Say what went wrong and return the exit code: no traceback, unless `-vv` asks for it."""
         from signals_core.errors import ConfigError, reason_of
+        from signals_core.store import StoreError
 
         if self.verbose > 1:
             self.trace(error)
@@ -81,7 +78,7 @@ class Output:
                 self.say(str(problem))
             return 2
         self.say(reason_of(error), fg="red")
-        return 1
+        return 3 if isinstance(error, StoreError) else 1
 
     def trace(self, error: Exception | None) -> None:
         """Print a traceback, masked, for the author of a plugin."""

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy, problems_of
 from signals_core.config.nodes import Items, Keys, Mark, Node, Scalar, is_null
-from signals_core.config.plugins import Built, Plugins
+from signals_core.config.plugins import Built, Plugins, shared_names
 from signals_core.config.refusals import placed
 from signals_core.config.structure import Failed, Structurer
 from signals_core.errors import Problem
@@ -83,6 +83,7 @@ class DocumentReader:
     structurer: Structurer
     plugins: Plugins
     collector: Collector | None = field(init=False, default=None)
+    unresolved: bool = field(init=False, default=False)
     name: str | None = field(init=False, default=None)
     id: str | None = field(init=False, default=None)
     _built: Built | None = field(init=False, default=None)
@@ -223,6 +224,7 @@ class DocumentReader:
                 values |= {"source": self._built.source, "query": self._built.query}
         if (sinks := self._node("sinks", required=True)) is not None:
             values["sinks"] = self._part("sinks", lambda: self.plugins.sinks(sinks)) or {}
+            values["shared_sinks"] = shared_names(sinks)
         if (schedule := self._node("schedule")) is not None:
             values["schedule"] = self._part("schedule", lambda: self.plugins.schedule(schedule))
         return values

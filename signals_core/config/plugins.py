@@ -266,3 +266,12 @@ class Plugins:
             return build()
         except Failed:
             return None
+
+
+def shared_names(sinks: Node) -> frozenset[str]:
+    """Return the names of the shared sinks among a collector's."""
+    if isinstance(sinks, Items):
+        return frozenset(item.text for item in sinks.nodes if isinstance(item, Scalar))
+    specs = sinks.nodes.values() if isinstance(sinks, Keys) else ()
+    used = (spec.nodes.get("use") for spec in specs if isinstance(spec, Keys))
+    return frozenset(name.text for name in used if isinstance(name, Scalar))

@@ -1,0 +1,20 @@
+"""What one process may ask of the one that holds the state directory, other than a backfill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from signals_core.store import Store
+
+
+def perform(store: Store, kind: str, arguments: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Do what is asked for, on a store that is open for writing, and say what came of it."""
+    sink = str(arguments["sink"])
+    if kind == "retry":
+        retried, outdated = store.retry_dead(sink)
+        return {"retried": retried, "outdated": outdated}
+    if kind == "drop":
+        return {"dropped": store.drop(sink, at=now)}
+    raise ValueError(f"nobody knows how to {kind}")

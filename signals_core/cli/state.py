@@ -1,0 +1,53 @@
+"""Which state directory a command works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from signals_core.cli.options import F
+
+if TYPE_CHECKING:
+    from signals_core.config import Loaded
+
+_FOLDER = ".signals"
+
+
+def state_option(command: F) -> F:
+    """Add `--state-dir`."""
+    return click.option(
+        "--state-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="SIGNALS_STATE_DIR",
+        metavar="DIR",
+        help="Where what must not be lost is kept. [default: .signals beside signals.yaml, "
+        "else in the folder of the first path]",
+    )(command)
+
+
+def state_dir_of(given: Path | None, paths: Sequence[Path], project_file: Path | None) -> Path:
+    """Return the state directory: as given, else beside the project, else by the first path."""
+    if given is not None:
+        return given
+    if project_file is not None:
+        return project_file.parent / _FOLDER
+    first = paths[0] if paths else Path()
+    return (first if first.is_dir() else first.parent) / _FOLDER
+
+
+def found_state_dir(
+    given: Path | None, configs: Sequence[Path], project: Path | None
+) -> tuple[Path, Loaded | None]:
+    """Return the state directory, and the project that leads to it when there is one.
+
+    With `--state-dir` alone a project is not needed.
+    """
+    from signals_core.config import load
+
+    loaded = load(list(configs), project=project)
+    if given is None and loaded.project_file is None and not configs:
+        raise click.UsageError("name the state directory with --state-dir, or a project with -c")
+    return state_dir_of(given, configs, loaded.project_file), loaded
