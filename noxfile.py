@@ -129,6 +129,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def benchmarks(session: nox.Session) -> None:
+    """Measure against raw drivers and peers (arguments name benchmarks)."""
+    install(session, [*TREE, *group("benchmarks")])
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
 def oldest(session: nox.Session) -> None:
     """Run all tests with the oldest dependencies that the distributions allow."""
     required = [r for each in PYPROJECTS.values() for r in each["project"]["dependencies"]]

@@ -19,6 +19,10 @@ _COMMANDS = {
         "signals_core.cli.run:run",
         "Run collectors as they fall due and deliver, until told to stop.",
     ),
+    "backfill": (
+        "signals_core.cli.backfill:backfill",
+        "Read past windows, oldest first, and deliver what changed.",
+    ),
     "status": ("signals_core.cli.status:status", "Show what is late and why."),
     "history": ("signals_core.cli.status:history", "Show what happened to a collector."),
     "explain": ("signals_core.cli.status:explain", "Tell where a number comes from."),
