@@ -67,7 +67,10 @@ class Coverages:
         return _assemble(moment(start), spans, levels, failures)
 
     def save_coverage(self, key: CoverageKey, before: Coverage | None, after: Coverage) -> None:
-        """Store a coverage that was `before`. Raises `ValueError` when another one is stored."""
+        """Store what changed between two coverages.
+
+        Raises `ValueError` where what changed is not as it was `before`.
+        """
         with self._database.transaction() as connection:
             save(connection, key, before, after)
 

@@ -105,7 +105,8 @@ class Database:
     def vacuum(self, pages: int) -> int:
         """Give up to so many free pages back to the file system; return how many are left."""
         with self._lock, explained(self.path):
-            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # It has a row without columns for each page: `execute` would stop at the first.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
             (left,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         return int(left)
 

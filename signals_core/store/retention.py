@@ -8,7 +8,7 @@ from signals_core.store import payload
 from signals_core.store.database import Connection, Database
 from signals_core.store.records import DAY, micros
 
-_RUNS_AT_ONCE = 500  # in one transaction, so that a commit need not wait long
+_RUNS_AT_ONCE = 100  # in one transaction, so that a commit need not wait long
 _NO_ID = 1 << 62
 _PAGES_AT_ONCE = 1000
 _FREE_SHARE = 10  # the file is cut when more than one page in so many is free

@@ -100,15 +100,21 @@ def test_windows_in_any_order_merge_to_one_row(store):
 
 
 @pytest.mark.parametrize(
-    "before",
-    [None, covering(), covering(0), covering(0, 2), Coverage(START + HOUR, covering(1).covered)],
-    ids=["none", "nothing", "less", "other", "start"],
+    ("before", "after"),
+    [
+        (None, covering(1)),
+        (covering(), covering(1)),
+        (covering(0), covering(3)),
+        (covering(0, 2), covering(2)),
+        (Coverage(START + HOUR, covering(1).covered), covering(1)),
+    ],
+    ids=["unseen", "nothing", "other", "more", "start"],
 )
-def test_stale_coverage_is_refused(store, before):
-    """Coverage that changed meanwhile is not overwritten."""
+def test_stale_coverage_is_refused(store, before, after):
+    """Where another coverage is stored than was read, it is not written over."""
     store.save_coverage(KEY, None, covering(1))
     with pytest.raises(ValueError, match=r"shop\.orders is not what is stored"):
-        store.save_coverage(KEY, before, covering(1, 3))
+        store.save_coverage(KEY, before, after)
     assert store.coverage(KEY) == covering(1)
 
 

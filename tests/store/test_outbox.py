@@ -210,7 +210,8 @@ def test_dropping_an_orphan(filled):
         ("lake", 2, START + HOUR),
         ("lake", 3, START + HOUR),
     ]
-    assert filled.outbox()[1].bytes == 0
+    _, lake = filled.outbox()
+    assert lake.bytes == 0 and lake.dropped == 3 and not lake.orphaned
 
 
 def test_how_a_sink_is(store):
