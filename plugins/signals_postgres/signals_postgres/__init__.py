@@ -1,4 +1,4 @@
-"""PostgreSQL for signals: the source `postgres`."""
+"""PostgreSQL for signals: the source `postgres` and the sink `postgres`."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ if TYPE_CHECKING:
 def signals_register_sources(register: Callable[[str, str], None]) -> None:
     """Register `postgres`, imported when a collector first uses it."""
     register("postgres", "signals_postgres.source:Postgres")
+
+
+@hookimpl
+def signals_register_sinks(register: Callable[[str, str], None]) -> None:
+    """Register `postgres`, imported when a collector first uses it."""
+    register("postgres", "signals_postgres.sink:PostgresSink")

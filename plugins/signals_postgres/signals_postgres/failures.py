@@ -34,7 +34,7 @@ def translated(
 ) -> Exception:
     """Return what to raise for an error on a connection, which is `lost` when it broke."""
     if lost or ((error.sqlstate or "").startswith(_LOST) and not is_cancelled(error)):
-        return Unavailable(f"{target}: the connection was lost: {_message(error)}")
+        return Unavailable(f"{target}: the connection was lost: {message_of(error)}")
     return QueryError(_explained(error, statement))
 
 
@@ -44,7 +44,7 @@ def is_cancelled(error: BaseException) -> bool:
 
 
 def _explained(error: psycopg.Error, statement: Statement | None) -> str:
-    text, hint = _message(error), error.diag.message_hint
+    text, hint = message_of(error), error.diag.message_hint
     match error:
         case errors.ReadOnlySqlTransaction():
             text, hint = f"the query writes: {text}", "a source only reads: write one SELECT"
@@ -65,7 +65,8 @@ def _place(error: psycopg.Error, statement: Statement | None) -> str | None:
     return f"{statement.place(int(position))} of the query"
 
 
-def _message(error: psycopg.Error) -> str:
+def message_of(error: psycopg.Error) -> str:
+    """Return the server's words on one line."""
     return " ".join((error.diag.message_primary or str(error)).split())
 
 

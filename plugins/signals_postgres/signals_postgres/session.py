@@ -114,7 +114,7 @@ class Abort:
             try:
                 self._connection.cancel_safe(timeout=2)
             except psycopg.Error:
-                _hang_up(self._connection)
+                hang_up(self._connection)
 
     def finish(self) -> None:
         """From now on the connection may serve another query: a late call does nothing."""
@@ -140,7 +140,8 @@ def _result(connection: Connection) -> Any:
     return result
 
 
-def _hang_up(connection: Connection) -> None:
+def hang_up(connection: Connection) -> None:
+    """End a connection under whoever waits for its server."""
     try:
         with socket.socket(fileno=os.dup(connection.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)

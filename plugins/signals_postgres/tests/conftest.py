@@ -1,4 +1,4 @@
-"""Sources on real databases, and one line to read with them."""
+"""Sources and sinks on real databases, and one line to read with them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from parts.postgres import PostgresServer, name_of
 from signals_core import Grain, Request, Secret, Window
+from signals_postgres.sink import PostgresSink
 from signals_postgres.source import Postgres
 
 # No index for Python has it, so a machine that lacks it, CI's included, does without its tests.
@@ -80,6 +81,27 @@ def execute(postgres_server: PostgresServer, database: str) -> Callable[[str], l
     """
     name = name_of(database)
     return lambda sql: postgres_server.execute(sql.replace("DATABASE_NAME", name), name)
+
+
+@pytest.fixture
+def make_sink(database: str) -> Iterator[Callable[..., PostgresSink]]:
+    """Return a function that makes an open sink on the test's database and closes it afterwards."""
+    made: list[PostgresSink] = []
+
+    def make(uri: str = database, **fields: Any) -> PostgresSink:
+        made.append(PostgresSink(Secret(uri), **fields))
+        made[-1].open()
+        return made[-1]
+
+    yield make
+    for sink in made:
+        sink.close()
+
+
+@pytest.fixture
+def sink(make_sink: Callable[..., PostgresSink]) -> PostgresSink:
+    """Return an open sink that makes its table."""
+    return make_sink(create_table=True)
 
 
 def _window(day: str, timezone: str) -> Window:

@@ -15,21 +15,27 @@ from signals_postgres.source import Postgres
 OFFLINE = """
 import sys
 import signals_postgres
+from signals_postgres.sink import PostgresSink
 from signals_postgres.source import Postgres
 from signals_core import Secret
 source = Postgres(Secret("postgresql://nowhere.invalid/db"))
 source.parameters(Postgres.Query("SELECT :window_start"))
 source.close()
+PostgresSink(Secret("postgresql://nowhere.invalid/db"), table="analytics.metrics").close()
 print("psycopg" in sys.modules)
 """
 
 
-def test_the_entry_point_registers_the_type_by_its_path() -> None:
-    """The hook registers `postgres` as text, which is imported when a collector needs it."""
+def test_the_entry_point_registers_the_types_by_their_paths() -> None:
+    """The hooks register `postgres` as text, which is imported when a collector needs it."""
     [entry] = entry_points(group="signals", name="postgres")
-    registered: dict[str, str] = {}
-    entry.load().signals_register_sources(registered.__setitem__)
-    assert registered == {"postgres": "signals_postgres.source:Postgres"}
+    plugin = entry.load()
+    sources: dict[str, str] = {}
+    sinks: dict[str, str] = {}
+    plugin.signals_register_sources(sources.__setitem__)
+    plugin.signals_register_sinks(sinks.__setitem__)
+    assert sources == {"postgres": "signals_postgres.source:Postgres"}
+    assert sinks == {"postgres": "signals_postgres.sink:PostgresSink"}
 
 
 def test_validating_needs_no_driver() -> None:
