@@ -125,7 +125,8 @@ class Courier:
             self._pause(self._backoff.next())
 
     def _fail(self, error: Exception) -> None:
-        _log.debug("sink %s: %s", self._outboxes.name, mask(format_exc()))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("sink %s: %s", self._outboxes.name, mask(format_exc()))
         self._triage.interrupt()
         self._health.failing(reason_of(error))
         asked = error.seconds if isinstance(error, RetryAfter) else 0.0

@@ -15,13 +15,14 @@ The way of a batch, one write each step:
 
 - It is taken whole: that is all. Else it is *in hand*, cut in halves, these in halves and so on,
   in order, down one path to a single metric, which is suspected.
-- From then on nothing more is cut before the suspicion is settled (later, before a few of them
-  are: 2, 4, up to 16). What is in hand is written as it is, in order: where one bad metric stands
-  among good ones its neighbour is taken, and the order is kept.
+- From then on nothing more is cut before the suspicion is settled (before a few of them are, where
+  something of the batch was taken, or after others were settled: 2, 4, up to 16). What is in hand
+  is written as it is, in order: where bad metrics stand among good ones a neighbour is taken, and
+  the order is kept.
 - Where all of that is refused too, others are asked: of the next batches behind, a few at each
-  attempt and always further ones, one metric of any reading. If it is taken, so is the rest of
-  its batch, where it can be. So a collector that is refused whole holds up nobody, however much
-  of it is in front.
+  attempt and always further ones, one metric: the first, and of a suspended sink's any. If it is
+  taken, so is the rest of its batch, where it can be. So a collector that is refused whole holds
+  up nobody, however much of it is in front.
 - Last, what was taken last is written once more, as a *witness*: a receiver that keeps the newest
   of a `uuid` is not changed by it. This is for the refused metric behind which nothing is pending.
   A witness speaks only while there is work without an end or a suspension: a receiver may well
@@ -50,8 +51,9 @@ from signals_core.store import Position
 
 #: How many batches behind are asked at each attempt.
 LOOK = 4
-#: The most suspects before their suspicion is settled.
+#: The most suspects before their suspicion is settled, and how many where others were taken.
 PATIENCE = 16
+AMONG_GOOD = 4
 
 
 class Outbox(Protocol):
@@ -146,7 +148,9 @@ class Triage:
 
     @property
     def _is_time_to_settle(self) -> bool:
-        return bool(self._suspects) and (len(self._suspects) >= self._patience or not self._hand)
+        return bool(self._suspects) and (
+            self._is_proved or len(self._suspects) >= self._patience or not self._hand
+        )
 
     def _begin(self) -> Progress:
         parcel = self._outbox.pack({}, metrics=1 if self.suspended else None)
@@ -166,7 +170,10 @@ class Triage:
 
     def _try(self, piece: _Piece) -> None:
         """Write a piece and put what is left of it in its place."""
-        rest = self._sort(piece.parcel, self._attempt(piece.parcel))
+        refusal = self._attempt(piece.parcel)
+        if refusal is None:
+            self._patience = max(self._patience, AMONG_GOOD)
+        rest = self._sort(piece.parcel, refusal)
         index = self._hand.index(piece)
         self._hand[index : index + 1] = rest
 
@@ -201,14 +208,18 @@ class Triage:
             parcel = self._outbox.pack(self._behind)
             if parcel is None:
                 return False
-            one = self._one_of(parcel)
+            one = self._one_of(parcel) if self.suspended else 0
             if self._attempt(parcel.select([one])) is None:
-                if len(parcel) > 1:
-                    self._attempt(parcel.without([one]))
-                self._pass(parcel)
+                self._follow_up(parcel, one)
                 return True
             self._pass(parcel)
         return False
+
+    def _follow_up(self, parcel: Parcel, one: int) -> None:
+        """Write the rest of a parcel of which one metric was taken."""
+        refusal = self._attempt(parcel.without([one])) if len(parcel) > 1 else None
+        if refusal and self._hand:  # else its turn comes next
+            self._pass(parcel)
 
     @property
     def _behind(self) -> Mapping[str, Position]:
