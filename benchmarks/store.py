@@ -71,15 +71,18 @@ def commit_bare(connection: sqlite3.Connection, reading: Reading) -> None:
 
 def commit() -> Figure:
     """A reading of 200 metrics for two sinks, against one row of the same bytes."""
-    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder, "state")) as store:
-        with closing(sqlite3.connect(Path(folder, "bare.db"), isolation_level=None)) as bare:
-            bare.execute("PRAGMA journal_mode=WAL")
-            bare.execute("PRAGMA synchronous=FULL")
-            bare.execute("CREATE TABLE reading (id INTEGER PRIMARY KEY, lines BLOB)")
-            ours, others = readings(RUNS + 1), readings(RUNS + 1)
-            pairs = in_turn(
-                lambda: commit_ours(store, next(ours)),
-                lambda: commit_bare(bare, next(others)),
-                RUNS,
-            )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.open(Path(folder, "state")) as store,
+        closing(sqlite3.connect(Path(folder, "bare.db"), isolation_level=None)) as bare,
+    ):
+        bare.execute("PRAGMA journal_mode=WAL")
+        bare.execute("PRAGMA synchronous=FULL")
+        bare.execute("CREATE TABLE reading (id INTEGER PRIMARY KEY, lines BLOB)")
+        ours, others = readings(RUNS + 1), readings(RUNS + 1)
+        pairs = in_turn(
+            lambda: commit_ours(store, next(ours)),
+            lambda: commit_bare(bare, next(others)),
+            RUNS,
+        )
     return Figure("commit of a reading, 2 sinks", "bare SQLite commit", "at most 2", "s", pairs)
