@@ -14,11 +14,13 @@ import click
 
 from signals_core.cli.options import complete_names, project_options
 from signals_core.cli.output import Output
-from signals_core.cli.state import state_dir_of, state_option
+from signals_core.cli.state import holder_of, state_dir_of, state_option
 
 if TYPE_CHECKING:
     from signals_core.backfill import Progress, Span
     from signals_core.collector import Collector
+    from signals_core.config import Loaded
+    from signals_core.store import Store
 
 _POLL_SECONDS = 0.5
 
@@ -67,15 +69,11 @@ def backfill(
     from signals_core.backfill import Span
     from signals_core.cli.times import moment_of
     from signals_core.config import load
-    from signals_core.daemon import sink_name
 
     output.listen_to_logs()
     loaded = load(list(configs), project=project)
-    collector = _windowed([each.collector for each in loaded.collectors], name)
-    names = [sink_name(collector, key) for key in collector.sinks]
-    if sink is not None and sink not in (*names, *collector.sinks):
-        raise click.UsageError(f"{name} has no sink {sink!r}; it has: {', '.join(names)}")
-    sinks = names if resend else None if sink is None else [_full(collector, sink)]
+    collector = _windowed(loaded, name)
+    sinks = _sinks(collector, sink, resend=resend)
     grain = collector.buckets
     assert grain is not None
     until = datetime.now().astimezone() if end is None else moment_of(end, collector, "--end")
@@ -88,44 +86,59 @@ def backfill(
     if plan:
         _list(output, folder, collector, span)
         return 0
+    if detach:
+        _leave(folder, span)
+        output.say(f"{name}: left to {holder_of(folder) or 'the next `signals run`'}")
+        return 0
     with _shown(output, name) as told:
-        if detach or _is_held(folder):
-            progress = _by_the_daemon(folder, span, told, detach=detach)
-        else:
-            progress = _here(folder, collector, span, told)
+        progress = _carried_out(output, folder, collector, span, told)
     return _verdict(output, name, progress)
 
 
-def _windowed(collectors: list[Collector], name: str) -> Collector:
-    found = [each for each in collectors if name in (each.name, each.id)]
-    if not found:
-        listed = "".join(f"\n  {each.name}" for each in collectors if each.window)
+def _windowed(loaded: Loaded, name: str) -> Collector:
+    from signals_core.errors import ConfigError
+
+    collectors = {each.collector.name: each.collector for each in loaded.collectors}
+    found = next((each for each in collectors.values() if name in (each.name, each.id)), None)
+    if found is None and loaded.problems:
+        raise ConfigError(loaded.problems)
+    if found is None:
+        listed = "".join(f"\n  {each.name}" for each in collectors.values() if each.window)
         raise click.UsageError(f"there is no collector {name!r}; with windows there are:{listed}")
-    if found[0].window is None:
+    if any(each.unresolved and each.collector is found for each in loaded.collectors):
+        raise ConfigError(loaded.problems)
+    if found.window is None:
         raise click.UsageError(f"{name} has no windows: what a snapshot missed cannot be made up")
-    return found[0]
+    return found
 
 
-def _full(collector: Collector, sink: str) -> str:
+def _sinks(collector: Collector, sink: str | None, *, resend: bool) -> list[str] | None:
+    """Return the sinks that get the whole set in any case; None: what changed is enough."""
     from signals_core.daemon import sink_name
 
-    return sink_name(collector, sink) if sink in collector.sinks else sink
+    names = {key: sink_name(collector, key) for key in collector.sinks}
+    if resend:
+        return list(names.values())
+    if sink is None:
+        return None
+    if sink not in (*names, *names.values()):
+        known = ", ".join(names)
+        raise click.UsageError(f"{collector.name} has no sink {sink!r}; it has: {known}")
+    return [names.get(sink, sink)]
 
 
 def _list(output: Output, folder: Path, collector: Collector, span: Span) -> None:
     from signals_core.coverage import Coverage
     from signals_core.daemon import key_of
-    from signals_core.store import Store, StoreError
+    from signals_core.store import Store
     from signals_core.window import iso
 
     grain = collector.buckets
     assert grain is not None
-    try:
+    known = Coverage(span.start)
+    if folder.exists():
         with Store.look(folder) as store:
-            coverage = store.coverage(key_of(collector))
-    except StoreError:
-        coverage = None
-    known = coverage or Coverage(span.start)
+            known = store.coverage(key_of(collector)) or known
     rows = []
     for window in span.windows(grain, known):
         state = "missing"
@@ -139,14 +152,26 @@ def _list(output: Output, folder: Path, collector: Collector, span: Span) -> Non
     output.table(["START", "END", "STATE"], rows)
 
 
-def _is_held(folder: Path) -> bool:
-    from signals_core.store import Store, StoreLocked
+def _carried_out(
+    output: Output, folder: Path, collector: Collector, span: Span, told: Told
+) -> Progress:
+    """Do it here, or have it done by the process that has the state directory."""
+    from signals_core.store import StoreLocked
 
     try:
-        Store.open(folder).close()
-    except StoreLocked:
-        return True
-    return False
+        while holder_of(folder) is None:
+            try:
+                return _here(folder, collector, span, told)
+            except StoreLocked:
+                continue
+        if (progress := _by_the_daemon(folder, collector, span, told)) is not None:
+            return progress
+    except KeyboardInterrupt:
+        holder = holder_of(folder)
+        goes_on = f"{holder} goes on with it" if holder else "ask for the same again to go on"
+        output.say(f"{collector.name}: {goes_on}")
+        raise
+    return _carried_out(output, folder, collector, span, told)
 
 
 def _here(folder: Path, collector: Collector, span: Span, told: Told) -> Progress:
@@ -163,24 +188,60 @@ def _here(folder: Path, collector: Collector, span: Span, told: Told) -> Progres
         )
 
 
-def _by_the_daemon(folder: Path, span: Span, told: Told, *, detach: bool) -> Progress | None:
+def _by_the_daemon(folder: Path, collector: Collector, span: Span, told: Told) -> Progress | None:
+    """Wait until another process has done it; None when that has gone before it was done."""
     from signals_core.backfill import Progress
-    from signals_core.errors import SignalsError
+    from signals_core.cli.requests import request_of
     from signals_core.store import Store
 
+    number = _leave(folder, span)
     with Store.look(folder) as store:
-        open_ones = [each for each in store.requests() if each.arguments == span.arguments]
-        number = open_ones[0].id if open_ones else store.request("backfill", span.arguments)
-        while not detach:
-            (mine,) = (each for each in store.requests(open_only=False) if each.id == number)
-            if mine.progress:
-                told(Progress.of(mine.progress))
-            if mine.finished is not None and mine.outcome != "done":
-                raise SignalsError(str(mine.outcome))
-            if mine.finished is not None and mine.progress:
-                return Progress.of(mine.progress)
+        while True:
+            is_held = holder_of(folder) is not None
+            mine = request_of(store, number)
+            progress = Progress.of(mine.progress) if mine.progress else None
+            if progress:
+                told(progress)
+            if mine.finished and progress and _is_delivered(store, collector, mine.finished):
+                return progress
+            if not is_held:
+                return None
             time.sleep(_POLL_SECONDS)
-    return None
+
+
+def _leave(folder: Path, span: Span) -> int:
+    """Leave a request, unless there is one of the same; return its number."""
+    from signals_core.store import Store
+
+    if not folder.exists():
+        Store.open(folder).close()
+    with Store.look(folder) as store:
+        for request in store.requests():
+            if request.kind == "backfill" and request.arguments == span.arguments:
+                return request.id
+        return store.request("backfill", span.arguments)
+
+
+def _is_delivered(store: Store, collector: Collector, read_by: datetime) -> bool:
+    """Whether a collector's sinks have what was read by then.
+
+    Raises `Unavailable` when one of them takes nothing.
+    """
+    from signals_core.daemon import sink_name
+    from signals_core.errors import Unavailable
+
+    names = {sink_name(collector, key) for key in collector.sinks}
+    lines = [
+        line
+        for line in store.outbox()
+        if line.sink in names and line.oldest is not None and line.oldest <= read_by
+    ]
+    for line in lines:
+        if line.failing_since or line.suspended_since:
+            raise Unavailable(
+                f"sink {line.sink}: {line.reason}: what was read stays pending for it"
+            )
+    return not lines
 
 
 @contextmanager
@@ -219,16 +280,15 @@ class _Tenths:
         self._said = 0
 
     def __call__(self, progress: Progress) -> None:
-        tenth = progress.done * 10 // progress.total
+        tenth = progress.done * 10 // max(progress.total, 1)
         if tenth > self._said:
             self._said = tenth
             self._output.say(f"{self._name}: {progress.done} of {progress.total} windows")
 
 
-def _verdict(output: Output, name: str, progress: Progress | None) -> int:
-    if progress is None:
-        output.say(f"{name}: left to the daemon")
-        return 0
+def _verdict(output: Output, name: str, progress: Progress) -> int:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in progress.outcomes.items())
     output.say(f"{name}: {progress.done} of {progress.total} windows: {counts or 'none'}")
+    if progress.failed:
+        output.say(f"{name}: `signals history {name}` says why", fg="red")
     return 1 if progress.failed or progress.done < progress.total else 0

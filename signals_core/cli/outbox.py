@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from signals_core.cli.options import json_option, project_options
 from signals_core.cli.output import Output
 from signals_core.cli.state import found_state_dir, state_option
+
+if TYPE_CHECKING:
+    from signals_core.store import DeadLetter, Dropped, OutboxLine
 
 _output = click.make_pass_decorator(Output)
 
@@ -33,58 +37,39 @@ def list_(
     *,
     as_json: bool,
 ) -> int:
-    """List pending metrics, orphaned sinks and dead letters.
+    """List what is pending for each sink, dead letters, and the readings that a sink misses.
 
     \b
     Example:
       signals outbox list --json
     """
-    from attrs import asdict
-
     from signals_core.store import Store
-    from signals_core.window import iso
 
     folder, _ = found_state_dir(state_dir, configs, project)
     with Store.look(folder) as store:
-        lines, letters = store.outbox(), store.dead_letters()
+        lines, letters, dropped = store.outbox(), store.dead_letters(), store.dropped()
     if as_json:
-        sinks = [
+        output.json(
             {
-                key: iso(value) if hasattr(value, "isoformat") else value
-                for key, value in each.items()
+                "sinks": [_line_as_json(each) for each in lines],
+                "dead_letters": [_letter_as_json(each) for each in letters],
+                "dropped": [_dropped_as_json(each) for each in dropped],
             }
-            for each in map(asdict, lines)
-        ]
-        dead = [
-            {"sink": each.sink, "reason": each.reason, "metric": each.metric.encode().decode()}
-            for each in letters
-        ]
-        output.json({"sinks": sinks, "dead_letters": dead})
+        )
         return 0
-    output.table(
-        ["SINK", "PENDING", "BYTES", "OLDEST", "ORPHANED", "DEAD LETTERS"],
-        [
-            [
-                each.sink,
-                str(each.metrics),
-                str(each.bytes),
-                iso(each.oldest) if each.oldest else "",
-                "yes" if each.orphaned else "",
-                str(each.dead_letters),
-            ]
-            for each in lines
-        ],
-    )
-    for each in letters:
-        line = each.metric.encode().decode()
-        output.data(f"dead letter of {each.sink}: {each.reason}: {line}")
+    headers = ["SINK", "PENDING", "BYTES", "OLDEST", "ORPHANED", "DEAD LETTERS", "MISSES"]
+    output.table(headers, map(_cells, lines))
+    if letters or dropped:
+        output.data("")
+    for letter in letters:
+        output.data(f"refused by {letter.sink}: {letter.reason}: {letter.metric.encode().decode()}")
+    for each in dropped:
+        window = f" of {each.window}" if each.window else ""
+        output.data(
+            f"not kept for {each.sink}: {each.collector}, {each.metrics} metrics{window}, "
+            f"read at {_iso(each.started)}"
+        )
     return 0
-
-
-def _plain(_owner: Any, _attribute: Any, value: Any) -> Any:
-    from signals_core.window import iso
-
-    return iso(value) if isinstance(value, datetime) else value
 
 
 @outbox.command()
@@ -110,8 +95,9 @@ def retry(
     from signals_core.cli.requests import carried_out
 
     folder, _ = found_state_dir(state_dir, configs, project)
+    _line_of(folder, sink)
     done = carried_out(folder, "retry", {"sink": sink})
-    output.say(f"{done['retried']} metrics of {sink} are pending again")
+    output.say(f"{done['retried']} metrics are pending for {sink} again")
     if done["outdated"]:
         output.say(f"{done['outdated']} were dropped: {sink} has a later reading of their window")
     return 0
@@ -121,7 +107,7 @@ def retry(
 @click.argument("sink")
 @project_options
 @state_option
-@click.confirmation_option(prompt="What is dropped is gone. Drop it?")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @_output
 def drop(
     output: Output,
@@ -129,6 +115,8 @@ def drop(
     configs: tuple[Path, ...],
     project: Path | None,
     state_dir: Path | None,
+    *,
+    yes: bool,
 ) -> int:
     """End what is pending for a sink that is no longer configured.
 
@@ -139,6 +127,76 @@ def drop(
     from signals_core.cli.requests import carried_out
 
     folder, _ = found_state_dir(state_dir, configs, project)
+    line = _line_of(folder, sink)
+    if line.metrics and not line.orphaned:
+        raise click.UsageError(
+            f"{sink} is configured, and gets what is pending for it (to end that, take it out of "
+            "the configuration and restart `signals run` first)"
+        )
+    if line.metrics and not yes:
+        question = f"{line.metrics} metrics are pending for {sink} and will never reach it. Drop?"
+        click.confirm(question, abort=True, err=True)
     done = carried_out(folder, "drop", {"sink": sink})
-    output.say(f"{done['dropped']} metrics of {sink} were dropped")
+    output.say(f"{done['dropped']} metrics for {sink} were dropped")
     return 0
+
+
+def _line_of(folder: Path, sink: str) -> OutboxLine:
+    """Return the line of a sink. Raises `UsageError` when it was never heard of."""
+    from signals_core.store import Store
+
+    with Store.look(folder) as store:
+        lines = {line.sink: line for line in store.outbox()}
+    if sink not in lines:
+        raise click.UsageError(
+            f"there is no sink {sink!r}; there are: {', '.join(lines) or 'none'}"
+        )
+    return lines[sink]
+
+
+def _cells(line: OutboxLine) -> list[str]:
+    return [
+        line.sink,
+        str(line.metrics),
+        str(line.bytes),
+        _iso(line.oldest) if line.oldest else "",
+        "yes" if line.orphaned else "",
+        str(line.dead_letters),
+        str(line.dropped),
+    ]
+
+
+def _line_as_json(line: OutboxLine) -> dict[str, Any]:
+    from attrs import asdict
+
+    return {
+        key: _iso(value) if isinstance(value, datetime) else value
+        for key, value in asdict(line).items()
+    }
+
+
+def _letter_as_json(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "sink": letter.sink,
+        "collector": letter.collector,
+        "reason": letter.reason,
+        "at": _iso(letter.at),
+        "metric": json.loads(letter.metric.encode()),
+    }
+
+
+def _dropped_as_json(dropped: Dropped) -> dict[str, Any]:
+    return {
+        "sink": dropped.sink,
+        "collector": dropped.collector,
+        "window": str(dropped.window) if dropped.window else None,
+        "started": _iso(dropped.started),
+        "metrics": dropped.metrics,
+        "at": _iso(dropped.at),
+    }
+
+
+def _iso(moment: datetime) -> str:
+    from signals_core.window import iso
+
+    return iso(moment)

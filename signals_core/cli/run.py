@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -19,8 +22,14 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from signals_core.config import Loaded
+    from signals_core.runner import Runner
+
+# Starts and stops are shown at every level, as events like any other.
+_log = logging.getLogger("signals.run")
 
 _INTERRUPTED = 130
+_LOOK_SECONDS = 0.2
+_SAME_MOMENT = 0.2
 
 
 @click.command()
@@ -32,12 +41,14 @@ _INTERRUPTED = 130
     "--wait-lock",
     type=DURATION,
     default="0s",
+    metavar="DURATION",
     help="How long to wait for another process to let go of the state directory. [default: 0s]",
 )
 @click.option(
     "--deadline",
     type=DURATION,
     default="30s",
+    metavar="DURATION",
     help="How long running reads may take to finish when told to stop. [default: 30s]",
 )
 @click.option(
@@ -72,42 +83,85 @@ def run(
       signals run shop/ --state-dir /var/lib/signals --wait-lock 60s --log-format json
     """
     from signals_core.config import load
+    from signals_core.errors import reason_of
     from signals_core.runner import Runner
+    from signals_core.store import StoreError
 
     output.listen_to_logs(log_format)
+    _log.setLevel(logging.DEBUG if output.verbose > 1 else logging.INFO)
+    told = _told_to_stop()
     given = (*paths, *configs)
     loaded = load(given, project=project)
-    if _must_refuse(output, loaded, strict=strict):
+    collectors = [each.collector for each in loaded.collectors if not each.unresolved]
+    _name_problems(loaded)
+    if not collectors or (loaded.problems and (strict or _are_shared(loaded, given))):
+        _log.error("not started: mend what is named above")
         return 2
     folder = state_dir_of(state_dir, given, loaded.project_file)
-    collectors = [each.collector for each in loaded.collectors if not each.unresolved]
-    with Runner(collectors, state_dir=folder) as runner:
-        output.say(f"running {len(collectors)} collectors, state in {folder}")
-        runner.run(
-            _told_to_stop(),
-            deadline=deadline.total_seconds(),
-            wait_lock=wait_lock.total_seconds(),
-        )
-    output.say("stopped")
+    try:
+        with Runner(collectors, state_dir=folder) as runner:
+            if _start(runner, told, wait_lock.total_seconds()):
+                _log.info("runs %s, state in %s", _counted(len(collectors)), folder)
+                told.wait()
+                _log.info("stopping")
+            runner.stop(deadline.total_seconds())
+    except StoreError as error:
+        output.trace(error)
+        _log.error("%s", reason_of(error))
+        return 3
+    _log.info("stopped")
     return 0
 
 
-def _must_refuse(output: Output, loaded: Loaded, *, strict: bool) -> bool:
-    """Say every mistake; whether one of them keeps the daemon from starting."""
+def _name_problems(loaded: Loaded) -> None:
+    for place in loaded.passed_over:
+        _log.info("%s: no collector (it has neither source nor metric): passed over", place)
     for problem in loaded.problems:
-        output.say(str(problem), fg="red")
-    shared = {str(loaded.project_file)} if loaded.project_file else {""}
-    if strict and loaded.problems:
-        return True
-    return not loaded.collectors or any(each.file in shared for each in loaded.problems)
+        _log.error("left out: %s", problem)
+
+
+def _are_shared(loaded: Loaded, given: Sequence[Path]) -> bool:
+    """Whether a mistake is not a collector's own: in the project file, or a path that is not."""
+    project = str(loaded.project_file) if loaded.project_file else ""
+    shared = {"", project, *(str(path) for path in given if not path.exists())}
+    return any(each.file in shared for each in loaded.problems)
+
+
+def _counted(count: int) -> str:
+    return f"{count} collector" if count == 1 else f"{count} collectors"
+
+
+def _start(runner: Runner, told: Event, wait_lock: float) -> bool:
+    """Start as soon as the state directory is free; False when it is told to stop before."""
+    from signals_core.store import StoreLocked
+
+    deadline, is_said = time.monotonic() + wait_lock, False
+    while not told.is_set():
+        left = deadline - time.monotonic()
+        try:
+            runner.start(wait_lock=max(0, min(left, _LOOK_SECONDS)))
+        except StoreLocked as error:
+            if left <= 0:
+                raise
+            if not is_said:
+                _log.info("waits: %s", error)
+            is_said = True
+        else:
+            return True
+    return False
 
 
 def _told_to_stop() -> Event:
     """Return an event that the first signal sets; the second one ends the process."""
     told = Event()
+    told_at = 0.0
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        if told.is_set():
+        # Ctrl-C reaches us twice at once where who started us hands it on.
+        nonlocal told_at
+        if not told.is_set():
+            told_at = time.monotonic()
+        elif time.monotonic() - told_at > _SAME_MOMENT:
             os._exit(_INTERRUPTED)
         told.set()
 

@@ -1,7 +1,9 @@
-"""Which state directory a command works on."""
+"""Which state directory a command works on, and who has it."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +50,25 @@ def found_state_dir(
     from signals_core.config import load
 
     loaded = load(list(configs), project=project)
-    if given is None and loaded.project_file is None and not configs:
+    is_project = loaded.project_file is not None or bool(configs)
+    if given is None and not is_project:
         raise click.UsageError("name the state directory with --state-dir, or a project with -c")
-    return state_dir_of(given, configs, loaded.project_file), loaded
+    folder = state_dir_of(given, configs, loaded.project_file)
+    return folder, loaded if is_project else None
+
+
+def holder_of(folder: Path) -> str | None:
+    """Return which process has the state directory; None when none has."""
+    try:
+        file = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(file, 200, 0).decode(errors="replace") or "another process"
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,13 @@ import click
 
 from signals_core.cli.options import complete_names, json_option, project_options
 from signals_core.cli.output import Output
-from signals_core.cli.state import found_state_dir, state_option
+from signals_core.cli.state import found_state_dir, holder_of, state_option
 
 if TYPE_CHECKING:
-    from signals_core.store import Found, Run, Store
+    from datetime import datetime
+
+    from signals_core.cli.findings import Finding
+    from signals_core.store import Found, OutboxLine, Run
 
 _output = click.make_pass_decorator(Output)
 
@@ -31,43 +36,32 @@ def status(
     *,
     as_json: bool,
 ) -> int:
-    """Show what is late and why: collectors, then sinks.
+    """Show what is late and why: collectors, sinks, and what to do about what is wrong.
 
     \b
     Example:
       signals status --state-dir /var/lib/signals
     """
+    from datetime import UTC, datetime
+
+    from signals_core.cli.findings import of_collectors
     from signals_core.store import Store
 
     folder, loaded = found_state_dir(state_dir, configs, project)
+    holder = holder_of(folder)
     with Store.look(folder) as store:
-        collectors = list(_collector_rows(store, loaded))
-        sinks = [_sink_row(line) for line in store.outbox()]
-    is_project = loaded is not None and (loaded.project_file is not None or bool(configs))
-    invalid = [str(problem) for problem in loaded.problems] if loaded and is_project else []
+        is_running = holder is not None
+        found = list(of_collectors(store, loaded, datetime.now(UTC), is_running=is_running))
+        lines = store.outbox()
     if as_json:
-        output.json({"collectors": collectors, "sinks": sinks, "invalid": invalid})
+        collectors = [_finding_as_json(each) for each in found]
+        output.json({"process": holder, "collectors": collectors, "sinks": _sinks_as_json(lines)})
         return 0
-    output.table(
-        [
-            "COLLECTOR",
-            "LAST RUN",
-            "OUTCOME",
-            "COVERED UNTIL",
-            "LATE",
-            "FAILED",
-            "SKIPPED",
-            "REASON",
-        ],
-        [[_cell(value) for value in row.values()] for row in collectors],
-    )
-    if sinks:
-        output.table(
-            ["SINK", "PENDING", "BYTES", "OLDEST", "DEAD LETTERS", "STATE", "REASON"],
-            [[_cell(value) for value in row.values()] for row in sinks],
-        )
-    for line in invalid:
-        output.data(f"left out: {line}")
+    _print_status(output, found, lines)
+    if holder is None:
+        output.say("no process has the state directory: nothing runs (start `signals run`)")
+    if loaded is None:
+        output.say("without a project no windows are shown (name one with -c)")
     return 0
 
 
@@ -76,7 +70,14 @@ def status(
 @project_options
 @state_option
 @json_option
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=50,
+    metavar="COUNT",
+    show_default=True,
+    help="The most runs to show.",
+)
 @_output
 def history(
     output: Output,
@@ -96,19 +97,21 @@ def history(
     """
     from signals_core.store import Store
 
-    folder, _ = found_state_dir(state_dir, configs, project)
+    folder, loaded = found_state_dir(state_dir, configs, project)
     with Store.look(folder) as store:
         ids = {run.name: run.collector for run in store.last_runs().values()}
+        for each in loaded.collectors if loaded else ():
+            ids[each.collector.name] = each.collector.id
         runs = store.runs(ids.get(name, name), limit)
+    if not runs and name not in (*ids, *ids.values()):
+        known = "".join(f"\n  {each}" for each in sorted(ids)) or " none"
+        raise click.UsageError(f"nothing is known of {name!r}; there are:{known}")
     if not runs:
-        known = "".join(f"\n  {each}" for each in sorted(ids))
-        raise click.UsageError(f"nothing is known of {name!r}; there are runs of:{known}")
-    rows = [_run_row(run) for run in runs]
+        output.say(f"{name} has not run yet")
     if as_json:
-        output.json(rows)
-    else:
-        headers = ["STARTED", "WINDOW", "OUTCOME", "ROWS", "METRICS", "MS", "REASON"]
-        output.table(headers, [[_cell(value) for value in row.values()] for row in rows])
+        output.json([_run_as_json(run) for run in runs])
+    elif runs:
+        _print_table(output, _RUNS, map(_run_cells, runs))
     return 0
 
 
@@ -139,85 +142,129 @@ def explain(
     with Store.look(folder) as store:
         found = store.find(uuid)
     if not found:
-        raise click.UsageError(f"no retained reading holds the metric {uuid}")
+        raise click.UsageError(
+            f"no reading in {folder} holds the metric {uuid} (readings are kept for 35 days; what "
+            "`signals config invoke` sent is in none)"
+        )
     if as_json:
-        output.json([dict(_facts(each)) for each in found])
+        output.json([_found_as_json(each) for each in found])
         return 0
-    for each in found:
+    for number, each in enumerate(found):
+        if number:
+            output.data("")
         for key, value in _facts(each):
-            lines = str(value).splitlines() or [""]
-            output.data(f"{key:12}{lines[0]}")
-            for line in lines[1:]:
-                output.data(f"{'':12}{line}")
-        output.data("")
+            first, *more = value.splitlines() or [""]
+            output.data(f"{key:11}{first}")
+            for line in more:
+                output.data(f"{'':11}{line}".rstrip())
     return 0
 
 
-def _collector_rows(store: Store, loaded: Any) -> Iterator[dict[str, Any]]:
-    from datetime import UTC, datetime
-
-    runs = store.last_runs()
-    collectors = {each.collector.id: each.collector for each in loaded.collectors} if loaded else {}
-    for key in dict.fromkeys((*collectors, *runs)):
-        collector, run = collectors.get(key), runs.get(key)
-        row: dict[str, Any] = {
-            "collector": collector.name if collector else run.name if run else key,
-            "last_run": _iso(run.started) if run else None,
-            "outcome": run.outcome if run else None,
-            "covered_until": None,
-            "late": None,
-            "failed": None,
-            "skipped": None,
-            "reason": run.reason if run else None,
-        }
-        if collector is not None and collector.window is not None:
-            row.update(_coverage_facts(store, collector, datetime.now(UTC)))
-        yield row
+_COLLECTORS = ("COLLECTOR", "STATE", "LAST RUN", "READ UNTIL", "LATE", "MISSING", "SKIPPED")
+_SINKS = ("SINK", "STATE", "PENDING", "OLDEST", "DEAD LETTERS", "MISSES")
+_RUNS = ("STARTED", "WINDOW", "OUTCOME", "ROWS", "METRICS", "MS", "REASON")
 
 
-def _coverage_facts(store: Store, collector: Any, now: Any) -> dict[str, Any]:
-    from signals_core.daemon import key_of
-    from signals_core.duration import format_duration
+def _print_status(output: Output, found: Sequence[Finding], lines: Sequence[OutboxLine]) -> None:
+    from signals_core.cli.findings import of_sink
 
-    coverage = store.coverage(key_of(collector))
-    if coverage is None or not coverage.covered:
-        return {"failed": len(coverage.failures) if coverage else 0}
-    end = coverage.covered.spans[-1][1]
-    late = now - collector.window.grace - end
-    missing = next(coverage.missing(collector.buckets, collector.window, now), None)
-    facts: dict[str, Any] = {"covered_until": _iso(end), "failed": len(coverage.failures)}
-    facts["late"] = format_duration(_whole_seconds(late)) if missing else None
-    facts["skipped"] = len(coverage.skipped.spans) or None
-    if coverage.failures:
-        first = min(coverage.failures.values(), key=lambda each: each.window.start)
-        facts["reason"] = f"{first.window}: {first.reason}"
-    return facts
+    sinks = [(line, *of_sink(line)) for line in lines]
+    remarks = [remark for each in found for remark in each.remarks]
+    remarks += [remark for _, _, said in sinks for remark in said]
+    _print_table(output, _COLLECTORS, map(_collector_cells, found))
+    if sinks:
+        output.data("")
+        _print_table(output, _SINKS, (_sink_cells(line, state) for line, state, _ in sinks))
+    if remarks:
+        output.data("")
+    for remark in remarks:
+        output.data(remark)
 
 
-def _whole_seconds(duration: Any) -> Any:
-    from datetime import timedelta
+def _collector_cells(finding: Finding) -> list[str]:
+    from signals_core.cli.findings import late
 
-    return timedelta(seconds=int(duration.total_seconds()))
+    return _cells(
+        finding.collector,
+        finding.state,
+        finding.last_run,
+        finding.read_until,
+        finding.late and late(finding.late),
+        len(finding.missing) or None,
+        finding.skipped or None,
+    )
 
 
-def _sink_row(line: Any) -> dict[str, Any]:
-    state = "orphaned" if line.orphaned else "ok"
-    if line.failing_since:
-        state = f"failing since {_iso(line.failing_since)}"
-    if line.suspended_since:
-        state = f"suspended since {_iso(line.suspended_since)}"
+def _sink_cells(line: OutboxLine, state: str) -> list[str]:
+    return _cells(
+        line.sink,
+        state,
+        line.metrics,
+        line.oldest,
+        line.dead_letters or None,
+        line.dropped or None,
+    )
+
+
+def _print_table(output: Output, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print lines: aligned at a terminal, where the last column may be long; else with tabs."""
+    if not sys.stdout.isatty():
+        output.table(headers, rows)
+        return
+    table = [headers, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        output.data("  ".join(cells).rstrip())
+
+
+def _finding_as_json(finding: Finding) -> dict[str, Any]:
+    missing = finding.missing
     return {
-        "sink": line.sink,
-        "pending": line.metrics,
-        "bytes": line.bytes,
-        "oldest": _iso(line.oldest) if line.oldest else None,
-        "dead_letters": line.dead_letters,
-        "state": state,
-        "reason": line.reason,
+        "collector": finding.collector,
+        "state": finding.state,
+        "last_run": finding.last_run and _iso(finding.last_run),
+        "outcome": finding.outcome,
+        "read_until": finding.read_until and _iso(finding.read_until),
+        "late_seconds": finding.late and finding.late.total_seconds(),
+        "missing": len(missing),
+        "first_missing": str(missing[0]) if missing else None,
+        "failed": [
+            {
+                "window": str(each.window),
+                "reason": each.reason,
+                "attempts": each.attempts,
+                "retry_at": _iso(each.retry_at),
+            }
+            for each in finding.failures
+        ],
+        "skipped": finding.skipped,
+        "remarks": list(finding.remarks),
     }
 
 
-def _run_row(run: Run) -> dict[str, Any]:
+def _sinks_as_json(lines: Sequence[OutboxLine]) -> list[dict[str, Any]]:
+    from signals_core.cli.findings import of_sink
+
+    return [
+        {
+            "sink": line.sink,
+            "state": state,
+            "pending": line.metrics,
+            "bytes": line.bytes,
+            "oldest": line.oldest and _iso(line.oldest),
+            "dead_letters": line.dead_letters,
+            "misses": line.dropped,
+            "suspended_since": line.suspended_since and _iso(line.suspended_since),
+            "failing_since": line.failing_since and _iso(line.failing_since),
+            "reason": line.reason,
+            "remarks": remarks,
+        }
+        for line, state, remarks in ((line, *of_sink(line)) for line in lines)
+    ]
+
+
+def _run_as_json(run: Run) -> dict[str, Any]:
     return {
         "started": _iso(run.started),
         "window": str(run.window) if run.window else None,
@@ -229,31 +276,59 @@ def _run_row(run: Run) -> dict[str, Any]:
     }
 
 
-def _facts(found: Found) -> Iterator[tuple[str, Any]]:
+def _run_cells(run: Run) -> list[str]:
+    counts = (run.rows, run.metrics, run.milliseconds)
+    return _cells(run.started, run.window, run.outcome, *counts, run.reason)
+
+
+def _facts(found: Found) -> Iterator[tuple[str, str]]:
     metric, run = found.metric, found.run
-    tags = ", ".join(f"{key}={text}" for key, text in metric.tags.items()) or "none"
-    yield "metric", f"{metric.name} {tags}"
+    tags = ", ".join(f"{key}={text}" for key, text in metric.tags.items())
+    yield "metric", f"{metric.name} {tags}".rstrip()
     yield "value", "retracted" if metric.value is None else str(metric.value)
     yield "version", _iso(metric.timestamp)
     yield "collector", run.name if run.name == run.collector else f"{run.name} (id {run.collector})"
-    yield "window", str(found.window) if found.window else "none"
-    yield "run", f"{run.origin}: {run.rows} rows in {run.milliseconds} ms"
+    if found.window:
+        yield "window", str(found.window)
+    yield "run", f"{run.rows} rows in {run.milliseconds} ms, as {run.origin!r} in the source's log"
     yield "query", run.query or ""
     for sink, at in found.deliveries.items():
-        yield "delivered", f"{sink} at {_iso(at)}"
+        yield "delivered", f"to {sink} at {_iso(at)}"
     for sink in found.pending:
-        yield "pending", sink
+        yield "pending", f"for {sink}"
     for sink, reason in found.dead.items():
-        yield "refused", f"{sink}: {reason}"
+        yield "refused", f"by {sink}: {reason}"
     for sink in found.dropped:
-        yield "dropped", sink
+        yield "dropped", f"for {sink}"
 
 
-def _iso(moment: Any) -> str:
+def _found_as_json(found: Found) -> dict[str, Any]:
+    return {
+        "metric": json.loads(found.metric.encode()),
+        "collector": found.run.name,
+        "id": found.run.collector,
+        "window": str(found.window) if found.window else None,
+        "run": {**_run_as_json(found.run), "origin": found.run.origin, "query": found.run.query},
+        "delivered": {sink: _iso(at) for sink, at in found.deliveries.items()},
+        "pending": list(found.pending),
+        "refused": dict(found.dead),
+        "dropped": list(found.dropped),
+    }
+
+
+def _iso(moment: datetime) -> str:
     from signals_core.window import iso
 
     return iso(moment)
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
+def _cells(*values: Any) -> list[str]:
+    """Return what stands in a row: times to the second, nothing for None."""
+    from datetime import datetime
+
+    from signals_core.cli.findings import moment
+
+    return [
+        "" if value is None else moment(value) if isinstance(value, datetime) else str(value)
+        for value in values
+    ]

@@ -83,7 +83,7 @@ def test_examples(
 def _run_commands(block: Block, folder: Path, terminal: Terminal) -> None:
     seen = ""
     for command, expected in block.commands():
-        shown = terminal.run(command)
+        shown = terminal.run(command, expected)
         right = is_shown(expected, shown)
         assert right or WRITES, f"{block.place}: $ {command}\n{shown}"
         printed = expected.rstrip() if right else trimmed(shown)

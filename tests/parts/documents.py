@@ -9,6 +9,9 @@ What a fenced block is for is told by its language:
 - `console`: commands after `$ `, each with what it prints
 - `sh`, `text`: for the reader alone
 
+A command that does not end by itself has a line `^C` in what it prints: it is interrupted once all
+before that line is on the screen.
+
 In what a command prints, `...` stands for anything, and a time for any that is at most three days
 from now: what a document shows was now when it was written.
 """
@@ -18,7 +21,10 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +36,8 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"(?:#|--) ([\w./-]+\.(?:yaml|py|toml|sql))\n")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _END = "\x1e"
+_INTERRUPT = "^C\n"
+_PATIENCE = 60.0
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?)")
 
@@ -77,6 +85,7 @@ class Terminal:
     """A shell whose commands see a terminal of 100 columns; what they export stays."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
         self._screen, theirs = pty.openpty()
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -88,21 +97,48 @@ class Terminal:
         )
         os.close(theirs)
 
-    def run(self, command: str) -> str:
+    def run(self, command: str, expected: str = "") -> str:
         """Run a command and return what the screen shows of it."""
-        line = f"(exit $code); eval {quote(command)} </dev/null; code=$?; printf '\\036'\n"
+        before, interrupt, _ = expected.partition(_INTERRUPT)
+        if interrupt:
+            return self._run_until(command, before)
+        self._type(f"(exit $code); eval {quote(command)} </dev/null; code=$?; printf '\\036'")
+        return _plain(self._rest())
+
+    def _run_until(self, command: str, expected: str) -> str:
+        """Run a command in the background, and interrupt it when it has shown what is expected."""
+        file = self._folder.with_name("pid")
+        start = f"(exec {command}) </dev/null & echo $! >{quote(str(file))}"
+        self._type(f"{start}; wait $!; code=$?; printf '\\036'")
+        shown, deadline = b"", time.monotonic() + _PATIENCE
+        while not is_shown(expected, _plain(shown)) and time.monotonic() < deadline:
+            if select.select([self._screen], [], [], 1)[0]:
+                shown += os.read(self._screen, 65536)
+            if shown.endswith(_END.encode()):
+                return _plain(shown)
+        os.kill(int(file.read_text()), signal.SIGINT)
+        return _plain(shown) + _INTERRUPT + _plain(self._rest())
+
+    def _type(self, line: str) -> None:
         assert self._shell.stdin
-        self._shell.stdin.write(line.encode())
+        self._shell.stdin.write(line.encode() + b"\n")
         self._shell.stdin.flush()
+
+    def _rest(self) -> bytes:
         shown = b""
         while not shown.endswith(_END.encode()):
             shown += os.read(self._screen, 65536)
-        return _COLOUR.sub("", shown.decode().removesuffix(_END)).replace("\r\n", "\n")
+        return shown
 
     def close(self) -> None:
         """End the shell."""
         self._shell.communicate()
         os.close(self._screen)
+
+
+def _plain(shown: bytes) -> str:
+    text = shown.decode(errors="replace").removesuffix(_END)
+    return _COLOUR.sub("", text).replace("\r\n", "\n")
 
 
 def is_shown(expected: str, shown: str) -> bool:

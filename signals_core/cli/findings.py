@@ -1,0 +1,266 @@
+"""What is to be said of collectors and sinks: how each is, and what is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from attrs import field, frozen
+
+from signals_core.agenda import tick_after
+from signals_core.collector import Collector
+from signals_core.config import Loaded
+from signals_core.coverage import Coverage, Failure
+from signals_core.daemon import key_of, sink_name
+from signals_core.duration import format_duration
+from signals_core.store import OutboxLine, Run, Store
+from signals_core.window import Window, iso
+
+_MANY = 10_000  # windows that are counted one by one
+_SHOWN = 3  # failures that are told one by one
+
+
+@frozen(kw_only=True)
+class Finding:
+    """How one collector is; `remarks` say what is wrong and what to do about it."""
+
+    collector: str
+    state: str
+    last_run: datetime | None = None
+    outcome: str | None = None
+    read_until: datetime | None = None
+    late: timedelta | None = None
+    missing: Sequence[Window] = ()
+    failures: Sequence[Failure] = ()
+    skipped: int = 0
+    remarks: Sequence[str] = field(factory=tuple)
+
+
+def of_collectors(
+    store: Store, loaded: Loaded | None, now: datetime, *, is_running: bool
+) -> Iterator[Finding]:
+    """Yield how each collector is: those of the project, those left out, those of the past."""
+    runs, problems = store.last_runs(), _problems_by_file(loaded)
+    for each in loaded.collectors if loaded else ():
+        run = runs.pop(each.collector.id, None)
+        if each.unresolved:
+            remarks = problems.pop(str(each.document.mark.file), ())
+            yield _left_out(each.collector.name, run, remarks)
+        else:
+            yield _of_one(store, each.collector, run, now, is_running=is_running)
+    for file, remarks in problems.items():
+        yield _left_out(file, None, remarks)
+    for run in runs.values():
+        state = "gone" if loaded else run.outcome
+        yield Finding(collector=run.name, state=state, **_of_run(run))
+
+
+def of_sink(line: OutboxLine) -> tuple[str, list[str]]:
+    """Return the state of a sink, and what is to be said of it."""
+    state, remarks = "ok", []
+    waiting = f"{_metrics(line.metrics)} wait for it"
+    if line.orphaned:
+        state = "orphaned"
+        remarks.append(
+            f"sink {line.sink} is no longer configured, and {waiting} "
+            f"(configure the name again, or end them with `signals outbox drop {line.sink}`)"
+        )
+    elif line.suspended_since:
+        state = "suspended"
+        remarks.append(
+            f"sink {line.sink} takes nothing at all since {moment(line.suspended_since)}, and "
+            f"{waiting}: {line.reason} (mend its address, its credentials or what it expects: it "
+            "is tried again by itself)"
+        )
+    elif line.failing_since:
+        state = "failing"
+        remarks.append(
+            f"sink {line.sink} fails since {moment(line.failing_since)}, and {waiting}: "
+            f"{line.reason} (it is tried again by itself)"
+        )
+    if line.dead_letters:
+        remarks.append(
+            f"sink {line.sink} refused {_metrics(line.dead_letters)} for good (`signals outbox "
+            f"list` says why; once it takes them: `signals outbox retry {line.sink}`)"
+        )
+    if line.dropped:
+        readings = "1 reading" if line.dropped == 1 else f"{line.dropped} readings"
+        remarks.append(
+            f"sink {line.sink} misses {readings}: its outbox was full, or was dropped "
+            "(`signals outbox list` names them)"
+        )
+    return state, remarks
+
+
+def _problems_by_file(loaded: Loaded | None) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for problem in loaded.problems if loaded else ():
+        remarks = found.setdefault(problem.file or "configuration", [])
+        remarks.append(f"left out: {problem}")
+    return found
+
+
+def _left_out(name: str, run: Run | None, remarks: Sequence[str]) -> Finding:
+    return Finding(collector=name, state="left out", remarks=remarks, **_of_run(run))
+
+
+def _of_run(run: Run | None) -> dict[str, Any]:
+    return {"last_run": run.started, "outcome": run.outcome} if run else {}
+
+
+def _of_one(
+    store: Store, collector: Collector, run: Run | None, now: datetime, *, is_running: bool
+) -> Finding:
+    facts: dict[str, Any] = {"collector": collector.name, **_of_run(run)}
+    if collector.window is None:
+        return Finding(**facts, **_of_snapshot(collector, run, now))
+    coverage = store.coverage(key_of(collector))
+    if coverage is None:
+        return Finding(state="no run yet", **facts)
+    owed = _owed(collector, coverage, now)
+    facts |= _of_coverage(collector, coverage, owed, now)
+    remarks = [
+        *_of_failures(collector, coverage),
+        *_of_missing(store, collector, coverage, owed, run, is_running=is_running),
+        *_of_skipped(collector, coverage),
+    ]
+    state = "ok"
+    if run is None:
+        state = "no run yet"
+    elif coverage.failures:
+        state = "failing"
+    elif owed:
+        state = "unreachable" if run.outcome == "unreachable" else "late"
+    return Finding(state=state, remarks=remarks, **facts)
+
+
+def _of_snapshot(collector: Collector, run: Run | None, now: datetime) -> dict[str, Any]:
+    if run is None:
+        return {"state": "no run yet"}
+    if run.outcome in ("failed", "unreachable"):
+        state = "failing" if run.outcome == "failed" else "unreachable"
+        remark = f"{collector.name}: {run.reason} (it is tried again by itself)"
+        return {"state": state, "remarks": [remark]}
+    missed = tick_after(collector, tick_after(collector, run.started))
+    if missed > now:
+        return {"state": "ok"}
+    remark = f"{collector.name}: has not run since {moment(run.started)}"
+    return {"state": "late", "late": now - missed, "remarks": [remark]}
+
+
+def _of_coverage(
+    collector: Collector, coverage: Coverage, owed: Sequence[Window], now: datetime
+) -> dict[str, Any]:
+    assert collector.window is not None
+    covered = coverage.covered.spans
+    until = covered[-1][1] if covered else coverage.start
+    return {
+        "read_until": covered[-1][1] if covered else None,
+        "late": now - collector.window.grace - until if owed else None,
+        "missing": owed,
+        "failures": _failures(coverage),
+        "skipped": len(_skipped(collector, coverage)),
+    }
+
+
+def _owed(collector: Collector, coverage: Coverage, now: datetime) -> list[Window]:
+    """Return the windows that are due and not read, and whose tick has come."""
+    grain, policy = collector.buckets, collector.window
+    assert grain is not None
+    assert policy is not None
+    windows = list(islice(coverage.missing(grain, policy, now), _MANY))
+    while windows and collector.schedule and tick_after(collector, windows[-1].end) > now:
+        windows.pop()
+    return windows
+
+
+def _of_failures(collector: Collector, coverage: Coverage) -> Iterator[str]:
+    failures = _failures(coverage)
+    for failure in failures[:_SHOWN]:
+        yield (
+            f"{collector.name}: window {failure.window}: {failure.reason} "
+            f"(tried {_times(failure.attempts)}, again at {moment(failure.retry_at)}: once it is "
+            "mended it is made up by itself)"
+        )
+    if more := failures[_SHOWN:]:
+        yield (
+            f"{collector.name}: {_windows(len(more))} more failed (`signals backfill "
+            f"{collector.name} --start {iso(more[0].window.start)} --failed --plan` lists them)"
+        )
+
+
+def _of_missing(
+    store: Store,
+    collector: Collector,
+    coverage: Coverage,
+    owed: Sequence[Window],
+    run: Run | None,
+    *,
+    is_running: bool,
+) -> Iterator[str]:
+    missing = [each for each in owed if each.start not in coverage.failures]
+    if not missing:
+        return
+    count = _windows(len(missing))
+    span = f"{iso(missing[0].start)}/{iso(missing[-1].end)}"
+    why = _why_missing(store, collector, run, is_running=is_running)
+    yield f"{collector.name}: {count} missing, {span}: {why}"
+
+
+def _why_missing(store: Store, collector: Collector, run: Run | None, *, is_running: bool) -> str:
+    full = [name for name in collector.sinks if store.is_full(sink_name(collector, name))]
+    if not is_running:
+        return "no process runs (start `signals run`, which makes them up)"
+    if run is not None and run.outcome == "unreachable":
+        return f"{run.reason} (it is tried again by itself)"
+    if full:
+        return f"the outbox of {full[0]} is full (it goes on once {full[0]} takes something)"
+    return (
+        "they are being made up, or the source does not show all their data yet "
+        f"(`signals history {collector.name}` tells what happens)"
+    )
+
+
+def _of_skipped(collector: Collector, coverage: Coverage) -> Iterator[str]:
+    if windows := _skipped(collector, coverage):
+        start, end = iso(windows[0].start), iso(windows[-1].end)
+        yield (
+            f"{collector.name}: {_windows(len(windows))} skipped, as catch_up says (`signals "
+            f"backfill {collector.name} --start {start} --end {end}` reads them)"
+        )
+
+
+def _skipped(collector: Collector, coverage: Coverage) -> list[Window]:
+    grain = collector.buckets
+    assert grain is not None
+    windows = (each for span in coverage.skipped.spans for each in grain.windows(*span))
+    return list(islice(windows, _MANY))
+
+
+def _failures(coverage: Coverage) -> list[Failure]:
+    return [coverage.failures[start] for start in sorted(coverage.failures)]
+
+
+def _windows(count: int) -> str:
+    more = "more than " if count == _MANY else ""
+    return f"{more}{count} window{'' if count == 1 else 's'}"
+
+
+def _metrics(count: int) -> str:
+    return f"{count} metric{'' if count == 1 else 's'}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def moment(when: datetime) -> str:
+    """Write a moment to the second."""
+    return iso(when.replace(microsecond=0))
+
+
+def late(duration: timedelta) -> str:
+    """Write how late something is, to the second."""
+    return format_duration(timedelta(seconds=int(duration.total_seconds())))
