@@ -59,25 +59,25 @@ def test_named_metrics_wait_for_the_rest(outgoing: Outgoing) -> None:
 
 
 def test_a_sink_that_refuses_everything(
-    outgoing: Outgoing, caplog: pytest.LogCaptureFixture
+    patient: Outgoing, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is suspended, with one alarm; nothing is thrown away, and all arrives once mended."""
     caplog.set_level(logging.INFO, "signals")
     sink = Told()
     sink.answer = refuse_all
-    outgoing.read(range(1200))
-    outgoing.deliver(lake=sink)
-    outgoing.clock.advance(DAY)
-    assert not outgoing.dead()
-    assert outgoing.pending() == 1200
-    (line,) = outgoing.store.outbox()
+    patient.read(range(1100))
+    patient.deliver(lake=sink)
+    patient.clock.advance(DAY)
+    assert not patient.dead()
+    assert patient.pending() == 1100
+    (line,) = patient.store.outbox()
     assert line.suspended_since is not None and line.reason == "who are you?"
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     sink.answer = take
-    outgoing.clock.advance(60)
-    assert sorted(sink.values) == list(range(1200))
-    assert not outgoing.dead()
-    (line,) = outgoing.store.outbox()
+    patient.clock.advance(60)
+    assert sorted(sink.values) == list(range(1100))
+    assert not patient.dead()
+    (line,) = patient.store.outbox()
     assert (line.suspended_since, line.failing_since, line.reason) == (None, None, None)
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 

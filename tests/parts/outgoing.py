@@ -88,11 +88,13 @@ class Outgoing:
         *,
         collector: str = "core.test",
         sinks: Iterable[str] = ("lake",),
+        name: str = "core.users.signups",
     ) -> None:
         """Commit a reading of a collector, and wake the couriers as the runner does."""
         timestamp = self.clock.now() + next(self._versions) * timedelta(microseconds=1)
         metrics = Batch(
-            metric(value, collector=collector, timestamp=timestamp).encode() for value in values
+            metric(value, name=name, collector=collector, timestamp=timestamp).encode()
+            for value in values
         )
         committed = self.store.commit(
             Reading(collector, timestamp, None, Metrics([metrics]), len(metrics)),
