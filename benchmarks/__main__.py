@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import http, postgres, start, store, timer
+from benchmarks import http, outbox, postgres, start, store, timer
 from benchmarks.measure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -25,6 +25,7 @@ ALONE: dict[str, Callable[[], Figure]] = {
     "batches": http.batches,
     "client": http.client,
     "commit": store.commit,
+    "outbox": outbox.outbox,
     "timer-lag": timer.start_lag,
     "timer-cpu": timer.cpu,
 }
