@@ -11,39 +11,42 @@ from hashlib import sha256
 from attrs import define, field
 
 from signals_core.collector import Collector, WindowPolicy
-from signals_core.coverage import Coverage, retry_delay
+from signals_core.coverage import LATEST, Coverage, Span, retry_delay
 from signals_core.plugin import Schedule
 from signals_core.window import Grain, Window, zone_named
 
+_MOMENT = timedelta(microseconds=1)
 _LONGEST_SPREAD = timedelta(minutes=1)
 _SHORTEST_POLL = timedelta(milliseconds=50)
 _LONGEST_POLL = timedelta(minutes=1)
+_STEP = timedelta(seconds=5)  # a clock that goes back by less is not taken to have been set
 
 
 @define
 class Unreachable:
-    """How long a source or its collectors are left alone after it could not be reached."""
+    """How long a collector leaves its source alone after it could not be reached."""
 
     attempts: int = 0
     until: datetime | None = None
 
-    def failed(self, now: datetime, not_before: timedelta | None = None) -> None:
-        """Note a failure: the next try comes later each time, or when the source asked for."""
+    def failed(self, now: datetime, pause: timedelta | None = None) -> datetime:
+        """Note a failure; return when to try again: later each time, or when the source asked."""
         self.attempts += 1
-        self.until = now + (not_before or retry_delay(self.attempts))
+        self.until = now + (pause or retry_delay(self.attempts))
+        return self.until
 
     def worked(self) -> None:
         """Note that it could be reached."""
         self.attempts, self.until = 0, None
 
-    def delayed(self, when: datetime | None) -> datetime | None:
-        """Return `when`, put off until the next try."""
-        return when if when is None or self.until is None else max(when, self.until)
-
 
 @define
 class Snapshots:
-    """The agenda of a snapshot collector: it runs at each tick, and after a failure in between."""
+    """The agenda of a snapshot collector: it runs at each tick, and after a failure in between.
+
+    `dropped` counts the ticks that came while a run was under way; `not_before` is what the source
+    has asked for.
+    """
 
     collector: Collector
     schedule: Schedule
@@ -51,7 +54,9 @@ class Snapshots:
     first_run: datetime | None = None
     unreachable: Unreachable = field(factory=Unreachable)
     retry_at: datetime | None = None
+    not_before: datetime | None = None
     dropped: int = 0
+    _asked: datetime | None = None
 
     @classmethod
     def starting(cls, collector: Collector, last_run: datetime | None, now: datetime) -> Snapshots:
@@ -64,120 +69,175 @@ class Snapshots:
 
     def next_run(self, now: datetime) -> datetime:
         """Return when it runs next."""
+        self._notice(now)
         times = [self.next_tick, self.first_run, self.retry_at]
         return min(time for time in times if time is not None)
 
-    def begin(self, now: datetime) -> None:
-        """Note that a run begins: what has come due is done with."""
+    def begin(self, now: datetime) -> bool:
+        """Take up what has come due; whether it is to run now."""
         self.first_run = self.retry_at = None
         if self.next_tick <= now:
             self.next_tick = tick_after(self.collector, now)
+            self.unreachable.attempts = 0
+        if self.not_before is None or self.not_before <= now:
+            return True
+        self._try_again(self.not_before, of=now)
+        return False
 
-    def drop(self, now: datetime) -> None:
-        """Note that a tick came while a run was under way."""
+    def meanwhile(self, now: datetime) -> None:
+        """Drop a tick that comes while a run is under way."""
         if self.next_tick <= now:
             self.dropped += 1
-        self.begin(now)
+            self.next_tick = tick_after(self.collector, now)
 
-    def ended(self, now: datetime, *, failed: bool, pause: timedelta | None = None) -> None:
-        """Note how a run ended. A failed one is tried again before the next tick, in its bucket."""
-        if not failed:
-            self.unreachable.worked()
-            return
-        self.unreachable.failed(now, pause)
-        retry_at = self.unreachable.until
-        assert retry_at is not None
+    def worked(self) -> None:
+        """Note that a run succeeded."""
+        self.unreachable.worked()
+        self.not_before = None
+
+    def failed(
+        self, began: datetime, now: datetime, pause: timedelta | None, *, asked: bool = False
+    ) -> None:
+        """Note that a run failed: it is tried again before the next tick, in its own bucket.
+
+        `asked`: the pause is what the source wants, also beyond the next tick.
+        """
+        again = self.unreachable.failed(now, pause)
+        self.not_before = again if asked else None
+        self._try_again(again, of=began)
+
+    def _try_again(self, when: datetime, *, of: datetime) -> None:
         grain = self.collector.buckets
-        same = grain is None or grain.window(now) == grain.window(retry_at)
-        self.retry_at = retry_at if same and retry_at < self.next_tick else None
+        same = grain is None or grain.window(of) == grain.window(when)
+        self.retry_at = when if same and when < self.next_tick else None
+
+    def _notice(self, now: datetime) -> None:
+        """Notice a clock that was set back: what was to come by it comes as much earlier."""
+        back = _set_back(self._asked, now)
+        if back is not None:
+            self.next_tick = tick_after(self.collector, now)
+            self.first_run = _earlier(self.first_run, back)
+            self.retry_at = _earlier(self.retry_at, back)
+            self.not_before = _earlier(self.not_before, back)
+        self._asked = now
 
 
 @define
 class Windows:
     """The agenda of a windowed collector.
 
-    A tick opens a pass that stays open until every window that ended before it is read or
-    recorded. Without a schedule each window that falls due is a tick.
+    A tick opens a pass: every window that ended by `horizon`, the latest tick, is to be read or
+    recorded, however long that takes. `previous` is the horizon before. Without a schedule each
+    window that falls due is a tick, and the horizon is everything.
+
+    `coverage` is a guess by the clock until `is_seen`: what a source shows at first sight decides.
     """
 
     collector: Collector
     grain: Grain
     policy: WindowPolicy
     coverage: Coverage
-    next_tick: datetime | None
-    opened: datetime | None = None
-    first_run: datetime | None = None
+    next_tick: datetime | None = None
+    horizon: datetime | None = None
+    previous: datetime | None = None
     unreachable: Unreachable = field(factory=Unreachable)
     not_before: datetime | None = None
+    is_seen: bool = False
+    _asked: datetime | None = None
 
     @classmethod
-    def starting(cls, collector: Collector, coverage: Coverage, now: datetime) -> Windows:
+    def starting(cls, collector: Collector, known: Coverage | None, now: datetime) -> Windows:
         """Begin: one with a tick between the end of its oldest missing window and now runs."""
-        grain = collector.buckets
+        grain, policy = collector.buckets, collector.window
         assert grain is not None
-        assert collector.window is not None
-        next_tick = tick_after(collector, now) if collector.schedule else None
-        agenda = cls(collector, grain, collector.window, coverage, next_tick)
-        missing = next(coverage.missing(grain, agenda.policy, now), None)
-        if missing and (not collector.schedule or tick_after(collector, missing.end) <= now):
-            room = next_tick - now if next_tick else _LONGEST_SPREAD
-            agenda.first_run = agenda.not_before = now + spread(collector.id, room)
+        assert policy is not None
+        coverage = known or Coverage.at_first_sight(grain, policy, now)
+        agenda = cls(collector, grain, policy, coverage.with_policy(policy, now), horizon=LATEST)
+        next_due = grain.window(now - policy.grace).end + policy.grace
+        if collector.schedule is not None:
+            agenda.next_tick = next_due = tick_after(collector, now)
+            missing = coverage.first_missing(grain, now)
+            agenda.horizon = last_tick(collector, missing.end, now) if missing else None
+        work = agenda._work(now)
+        if work is not None and work <= now:
+            agenda.not_before = now + spread(collector.id, next_due - now)
         return agenda
 
     def next_run(self, now: datetime) -> datetime | None:
         """Return when it runs next, None when nothing will ever come due."""
-        work = self.coverage.next_due(
-            self.grain, self.policy, base=self.opened is not None or not self.collector.schedule
-        )
-        times = [self.unreachable.delayed(self._delayed(work)), self.next_tick, self.first_run]
+        self._notice(now)
+        times = [self._next_work(now), self.next_tick]
         return min((time for time in times if time is not None), default=None)
 
-    def begin(self, now: datetime) -> None:
-        """Note that a run begins: a tick or the start that has come opens the pass."""
-        if self.first_run is not None and self.first_run <= now:
-            self.first_run, self.opened = None, now
+    def begin(self, now: datetime) -> bool:
+        """Take up a tick that has come, which opens its pass; whether there is work now."""
         if self.next_tick is not None and self.next_tick <= now:
-            self.opened = self.next_tick
+            self.previous = self.horizon
+            self.horizon = last_tick(self.collector, self.next_tick, now) or self.next_tick
             self.next_tick = tick_after(self.collector, now)
+        return self.is_ready(now)
+
+    def meanwhile(self, now: datetime) -> None:
+        """Take up a tick that comes while a run is under way: its pass goes on when that ends."""
+        self.begin(now)
+
+    def is_ready(self, now: datetime) -> bool:
+        """Whether there is work now."""
+        work = self._next_work(now)
+        return work is not None and work <= now
+
+    def see(self, coverage: Coverage) -> None:
+        """Take up the coverage that goes by what the source has shown."""
+        self.coverage, self.is_seen = coverage, True
+
+    def excess(self, seen: datetime) -> Span | None:
+        """Return what is to be skipped of the windows that are to be read."""
+        if self.horizon is None:
+            return None
+        until = min(seen - self.policy.grace, self.horizon)
+        return self.coverage.excess(self.grain, self.policy, until, self.previous)
 
     def choose(self, seen: datetime, now: datetime) -> Window | None:
         """Return the window to read now; None when there is none, or none that may be seen yet."""
-        if self.unreachable.until is not None and self.unreachable.until > now:
-            return None
-        horizon = self.opened if self.collector.schedule else now
         for window in self.coverage.due(self.grain, self.policy, seen, now):
             known = self.coverage.covered.covers(window.start, window.end)
             if known or window.start in self.coverage.failures:
                 return window
-            if horizon is not None and window.end <= horizon:
+            if self.horizon is not None and window.end <= self.horizon:
                 return window
-        self._settle(seen, now)
+        due = self._work(now)
+        if due is not None and due <= now:  # by the clock, but the source does not show it yet
+            self.not_before = now + min(max(due - seen, _SHORTEST_POLL), _LONGEST_POLL)
         return None
 
-    def _settle(self, seen: datetime, now: datetime) -> None:
-        """With nothing to read, close the pass, or look again when the source may have moved."""
-        if self.opened is not None:
-            waiting = self.coverage.missing(self.grain, self.policy, now)
-            first = next(waiting, None)
-            late = first is not None and first.end <= self.opened
-            if not late and not self._ends_within_grace():
-                self.opened = None
-        due = self.coverage.next_due(
-            self.grain, self.policy, base=self.opened is not None or not self.collector.schedule
-        )
-        if due is not None and due <= now:
-            self.not_before = now + min(max(due - seen, _SHORTEST_POLL), _LONGEST_POLL)
+    def worked(self) -> None:
+        """Note that the source could be reached."""
+        self.unreachable.worked()
 
-    def _ends_within_grace(self) -> bool:
-        """Whether a window that ended before the pass opened still waits for its late rows."""
-        assert self.opened is not None
-        due = self.coverage.next_due(self.grain, self.policy, base=True)
-        return due is not None and due - self.policy.grace <= self.opened
+    def failed(
+        self, began: datetime, now: datetime, pause: timedelta | None, *, asked: bool = False
+    ) -> None:
+        """Note that the source could not be reached: the pass goes on later."""
+        self.unreachable.failed(now, pause)
 
-    def _delayed(self, when: datetime | None) -> datetime | None:
-        if when is None or self.not_before is None:
-            return when
-        return max(when, self.not_before)
+    def _work(self, now: datetime) -> datetime | None:
+        return self.coverage.next_due(self.grain, self.policy, now, until=self.horizon)
+
+    def _next_work(self, now: datetime) -> datetime | None:
+        work = self._work(now)
+        pauses = (self.unreachable.until, self.not_before)
+        return work and max(work, *(pause or work for pause in pauses))
+
+    def _notice(self, now: datetime) -> None:
+        """Notice a clock that was set back: what was to come by it comes as much earlier."""
+        back = _set_back(self._asked, now)
+        if back is not None:
+            self.unreachable.until = _earlier(self.unreachable.until, back)
+            self.not_before = _earlier(self.not_before, back)
+            if self.next_tick is not None:
+                self.next_tick = tick_after(self.collector, now)
+                self.horizon = self.horizon and min(self.horizon, now)
+        self._asked = now
 
 
 def tick_after(collector: Collector, moment: datetime) -> datetime:
@@ -187,7 +247,30 @@ def tick_after(collector: Collector, moment: datetime) -> datetime:
     return collector.schedule.next_after(local).astimezone(UTC)
 
 
+def last_tick(collector: Collector, since: datetime, now: datetime) -> datetime | None:
+    """Return the last tick of `[since, now]`, None when there is none.
+
+    A schedule only looks ahead: asked from ever further back, it answers with a tick at last.
+    """
+    back, start = _SHORTEST_POLL, now
+    while (tick := tick_after(collector, start - _MOMENT)) > now:
+        if start <= since:
+            return None
+        start, back = max(since, now - back), back * 2
+    while (later := tick_after(collector, tick)) <= now:
+        tick = later
+    return tick
+
+
 def spread(collector_id: str, room: timedelta) -> timedelta:
     """Return how long a collector waits at start: always the same part of a minute or less."""
     part = int.from_bytes(sha256(collector_id.encode()).digest()[:4]) / 2**32
     return min(room, _LONGEST_SPREAD) * part
+
+
+def _set_back(asked: datetime | None, now: datetime) -> timedelta | None:
+    return asked - now if asked is not None and asked - now > _STEP else None
+
+
+def _earlier(when: datetime | None, back: timedelta) -> datetime | None:
+    return when and when - back

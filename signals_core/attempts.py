@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
-from threading import Lock
+from threading import Lock, Thread
 
 from attrs import define, evolve, field
 
@@ -15,28 +14,43 @@ from signals_core.agenda import Snapshots, Windows
 from signals_core.clock import Clock
 from signals_core.collector import Collector, Reading
 from signals_core.connections import Connection
-from signals_core.coverage import Coverage
+from signals_core.coverage import Coverage, Span
 from signals_core.errors import Cancelled, RetryAfter, Unavailable, reason_of
 from signals_core.lanes import Lane
 from signals_core.plugin import Request, Source
-from signals_core.store import Committed, CoverageKey, Outcome, Run, Store, StoreFull
-from signals_core.window import Window
+from signals_core.remarks import Remarks
+from signals_core.store import CoverageKey, Outcome, Run, Store, StoreError
+from signals_core.versions import Versions
+from signals_core.watch import GivenUp, Watch
+from signals_core.window import Window, iso
 
 _log = logging.getLogger("signals")
 
-_TICK = timedelta(microseconds=1)
 _WAIT_FOR_ROOM = timedelta(seconds=10)
-_LATE_SECONDS = 2.0
-_SUSPICIOUS_LAG = timedelta(minutes=10)
+_AFTER_SURPRISE = timedelta(minutes=1)
+_LONGEST_PAUSE = 86_400.0  # that a source may ask for
 
 Agenda = Snapshots | Windows
 
 
 @define(eq=False)
-class Member:
-    """One collector in the daemon: its agenda, where it queues, and whether a run is under way.
+class Turn:
+    """A member's turn to run, its own while it lasts.
 
-    `lock` guards the agenda and `busy`. `version` is that of its last reading.
+    `outcome` is that of its one reading; None when it made none, for which `trouble` may be why.
+    """
+
+    outcome: Outcome | None = None
+    trouble: str | None = None
+    is_taken: bool = False
+    is_over: bool = False
+
+
+@define(eq=False)
+class Member:
+    """One collector in the daemon: its agenda, where it queues, and the run that is under way.
+
+    `lock` guards the agenda and `turn`. Only who has the turn changes the coverage.
     """
 
     collector: Collector
@@ -45,9 +59,7 @@ class Member:
     lane: Lane
     sinks: tuple[str, ...]
     key: CoverageKey | None
-    version: datetime | None
-    busy: bool = False
-    said_late: bool = False
+    turn: Turn | None = None
     lock: Lock = field(factory=Lock)
 
     @property
@@ -55,216 +67,313 @@ class Member:
         """The collector's name, for a log line."""
         return self.collector.name
 
+    def take(self, turn: Turn, may: Callable[[], bool]) -> bool:
+        """Begin a turn, if there is none and it `may`, which is asked under the lock."""
+        with self.lock:
+            if self.turn is None and may():
+                self.turn, turn.is_taken = turn, True
+            return turn.is_taken
+
 
 class Attempts:
-    """Runs members: each reading is one transaction with its coverage and what sinks will get."""
+    """Runs members: each reading is one transaction with its coverage and what sinks will get.
+
+    `on_pending` is told which sinks have got something, `on_given_up` that a run will not end.
+    """
 
     def __init__(
-        self, store: Store, clock: Clock, on_pending: Callable[[Iterable[str]], None]
+        self,
+        store: Store,
+        clock: Clock,
+        versions: Versions,
+        *,
+        on_pending: Callable[[Iterable[str]], None],
+        on_given_up: Callable[[Member, Turn], None],
     ) -> None:
+        self.watch = Watch(clock)
+        self.stopping = False
         self._store = store
         self._clock = clock
+        self._versions = versions
+        self._remarks = Remarks()
         self._on_pending = on_pending
-        self._reading: dict[Request, float] = {}
-        self._lock = Lock()
-        self.stopping = False
+        self._on_given_up = on_given_up
 
-    def scheduled(self, member: Member) -> None:
+    def scheduled(self, member: Member, turn: Turn) -> None:
         """Run a member as its agenda says: one reading at the most."""
-        with member.lock:
-            member.agenda.begin(self._clock.now())
-        with self._source_of(member) as source:
-            if source is None:
-                return
-            window, seen = None, self._clock.now()
-            if isinstance(member.agenda, Windows):
-                seen = self._seen(member, source)
-                window = self._choose(member, member.agenda, seen)
-                if window is None:
-                    return
-            self._read(member, source, window, seen, None)
+        self._safely(member, turn, lambda: self._scheduled(member, turn))
 
-    def past(self, member: Member, window: Window, resend: Collection[str] | None) -> Outcome:
+    def past(
+        self, member: Member, turn: Turn, window: Window, resend: Collection[str] | None
+    ) -> None:
         """Read a past window of a member, due at whatever level; `skipped` when it is not over."""
-        outcome: Outcome = "unreachable"
-        with self._source_of(member) as source:
-            if source is not None:
-                seen = self._seen(member, source)
-                is_over = window.end <= seen
-                outcome = self._read(member, source, window, seen, resend) if is_over else "skipped"
-        return outcome
+        self._safely(member, turn, lambda: self._past(member, turn, window, resend))
 
-    def cancel(self, reason: str) -> None:
-        """Cancel every running read at its source."""
-        with self._lock:
-            running = tuple(self._reading)
-        for request in running:
-            request.cancel(reason)
+    def is_held_up(self, member: Member) -> bool:
+        """Whether a windowed collector must wait until one of its sinks has taken something."""
+        full = [name for name in member.sinks if self._store.is_full(name)]
+        for name in member.sinks:
+            self._remarks.full_outbox(name, is_full=name in full)
+        return bool(full)
 
-    def cancel_late(self) -> None:
-        """Cancel the reads that are past their timeout and did not end by themselves."""
-        now = self._clock.monotonic()
-        with self._lock:
-            late = [request for request, until in self._reading.items() if until < now]
-        for request in late:
-            request.cancel("the read took longer than its timeout, and was cancelled")
+    def _safely(self, member: Member, turn: Turn, run: Callable[[], None]) -> None:
+        """Run, and whatever goes wrong have it tried again in a while."""
+        try:
+            run()
+        except GivenUp:
+            pass
+        except StoreError as error:
+            self._cannot_store(member, turn, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            _log.exception("%s: its run ended unexpectedly", member.name)
+            self._pause(member, turn, error, _AFTER_SURPRISE)
 
-    @contextmanager
-    def _source_of(self, member: Member) -> Iterator[Source | None]:
-        """Hold the source for one run; None, all being noted, when it cannot be reached."""
-        started = self._clock.now()
+    def _scheduled(self, member: Member, turn: Turn) -> None:
+        agenda = member.agenda
+        if isinstance(agenda, Snapshots):
+            self._on_source(member, turn, lambda source: self._read(member, turn, source))
+        elif self.is_held_up(member):
+            turn.trouble = "the outbox of one of its sinks is full"
+            agenda.not_before = self._clock.now() + _WAIT_FOR_ROOM
+        else:
+            self._on_source(member, turn, lambda source: self._due(member, turn, source, agenda))
+
+    def _due(self, member: Member, turn: Turn, source: Source, agenda: Windows) -> None:
+        seen = self._seen(member, turn, source, agenda)
+        now = self._clock.now()
+        if excess := agenda.excess(seen):
+            self._skip(member, agenda, excess)
+        with member.lock:
+            window = agenda.choose(seen, now)
+            is_waiting = agenda.not_before is not None and agenda.not_before > now
+            if window is None:
+                agenda.worked()
+        if window is not None:
+            self._read(member, turn, source, window, seen)
+        self._remarks.lag(member.name, member.source, now - seen, is_waiting=is_waiting)
+
+    def _skip(self, member: Member, agenda: Windows, span: Span) -> None:
+        after = agenda.coverage.after_skipping(*span)
+        count = sum(1 for gap in agenda.coverage.unread(*span) for _ in agenda.grain.windows(*gap))
+        self._advance(member, agenda, after)
+        _log.warning(
+            "%s: skipped %d windows, from %s to %s, as catch_up says (`signals backfill` reads "
+            "them)", member.name, count, *map(iso, span),
+        )  # fmt: skip
+
+    def _past(
+        self, member: Member, turn: Turn, window: Window, resend: Collection[str] | None
+    ) -> None:
+        agenda = member.agenda
+        assert isinstance(agenda, Windows)
+
+        def read(source: Source) -> None:
+            seen = self._seen(member, turn, source, agenda)
+            if window.end <= seen:
+                self._read(member, turn, source, window, seen, resend)
+            else:
+                turn.outcome = "skipped"
+                run = self._run_of(member, None, self._clock.now(), window)
+                self._record(self._ended(run, "skipped", f"it is not over: seen up to {seen}"))
+
+        self._on_source(member, turn, read)
+
+    def _on_source(self, member: Member, turn: Turn, work: Callable[[Source], None]) -> None:
+        """Work with the source; all is noted when it cannot be reached."""
+        run = self._run_of(member, None, self._clock.now())
         try:
             source = member.source.acquire()
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            self._unreachable(member, self._run_of(member, None, started), error)
-            yield None
+            self._unreachable(member, turn, run, error)
             return
         broken = False
         try:
-            yield source
+            work(source)
         except _Broken as broke:
             broken = not isinstance(broke.cause, RetryAfter)
-            self._unreachable(member, broke.run or self._run_of(member, None, started), broke.cause)
+            self._unreachable(member, turn, broke.run or run, broke.cause)
+        except GivenUp:
+            broken = True
+            raise
         finally:
             member.source.release(broken=broken)
 
-    def _seen(self, member: Member, source: Source) -> datetime:
+    def _seen(self, member: Member, turn: Turn, source: Source, agenda: Windows) -> datetime:
         """Return W: the smaller of our clock and the source's watermark."""
         now = self._clock.now()
+        run = self._run_of(member, None, now)
+
+        def give_up(thread: Thread) -> None:
+            error = Unavailable("its watermark does not come")
+            self._give_up(member, turn, thread, lambda: self._unreachable(member, turn, run, error))
+
         try:
-            watermark = source.watermark()
+            with self.watch.over(member.collector.timeout.total_seconds(), None, give_up):
+                watermark = source.watermark()
+        except GivenUp:
+            raise
         except Exception as error:
             raise _Broken(error) from error
         seen = now if watermark is None else min(now, watermark)
-        _tell_lag(member, now - seen)
+        if not agenda.is_seen:
+            self._take_up(member, agenda, seen)
         return seen
 
-    def _choose(self, member: Member, agenda: Windows, seen: datetime) -> Window | None:
-        now = self._clock.now()
+    def _take_up(self, member: Member, agenda: Windows, seen: datetime) -> None:
+        """Go on from the stored coverage, or begin one with what the source shows."""
+        assert member.key is not None
+        before = self._store.coverage(member.key)
+        known = before or Coverage.at_first_sight(agenda.grain, agenda.policy, seen)
+        after = known.with_policy(agenda.policy, seen)
+        if after != before:
+            self._store.save_coverage(member.key, before, after)
         with member.lock:
-            if excess := agenda.coverage.excess(agenda.grain, agenda.policy, seen):
-                self._advance(member, agenda, agenda.coverage.after_skipping(*excess))
-                _log.warning(
-                    "%s: skipped the windows from %s to %s, as catch_up says", member.name, *excess
-                )
-            if any(self._store.is_full(sink) for sink in member.sinks):
-                agenda.not_before = now + _WAIT_FOR_ROOM
-                return None
-            return agenda.choose(seen, now)
+            agenda.see(after)
 
     def _read(
         self,
         member: Member,
+        turn: Turn,
         source: Source,
-        window: Window | None,
-        seen: datetime,
-        resend: Collection[str] | None,
-    ) -> Outcome:
+        window: Window | None = None,
+        seen: datetime | None = None,
+        resend: Collection[str] | None = None,
+    ) -> None:
         collector, began = member.collector, self._clock.now()
         grain = collector.buckets
         bucket = window or (grain.window(began) if grain else None)
-        version = began if member.version is None else max(began, member.version + _TICK)
+        version = self._versions.next(collector.id, began)
         request = collect.request_for(collector, window, self._clock)
-        run = self._run_of(member, request, began)
-        try:
-            with self._watched(request):
-                reading = collect.read(collector, source, request, version, bucket)
-        except (Unavailable, RetryAfter) as error:
-            raise _Broken(error, run) from error
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            return self._failed(member, run, error)
-        return self._commit(member, reading, run, seen, resend)
+        run = self._run_of(member, request, began, window)
 
-    @contextmanager
-    def _watched(self, request: Request) -> Iterator[None]:
-        with self._lock:
-            self._reading[request] = self._clock.monotonic() + request.timeout + _LATE_SECONDS
+        def give_up(thread: Thread) -> None:
+            error = Cancelled("the read took longer than its timeout and does not obey a cancel")
+            self._give_up(member, turn, thread, lambda: self._failed(member, turn, run, error))
+
         try:
-            yield
-        finally:
-            with self._lock:
-                self._reading.pop(request)
+            with self.watch.over(request.timeout, request, give_up) as call:
+                reading = collect.read(collector, source, request, version, bucket)
+        except GivenUp:
+            raise
+        except Exception as error:
+            if self.stopping and call.is_cancelled:
+                turn.trouble = "signals is stopping"
+                self._record(self._ended(run, "cancelled", turn.trouble))
+            elif isinstance(error, (Unavailable, RetryAfter)):
+                raise _Broken(error, run) from error
+            else:
+                self._failed(member, turn, run, error)
+        else:
+            self._commit(member, turn, reading, run, seen, resend)
+
+    def _give_up(
+        self, member: Member, turn: Turn, thread: Thread, note: Callable[[], None]
+    ) -> None:
+        """End a turn whose thread does not come back; its connection slot stays taken."""
+        member.source.abandon(thread)
+        member.lane.give_up(thread)
+        self._safely(member, turn, note)
+        self._on_given_up(member, turn)
 
     def _commit(
         self,
         member: Member,
+        turn: Turn,
         reading: Reading,
         run: Run,
-        seen: datetime,
+        seen: datetime | None,
         resend: Collection[str] | None,
-    ) -> Outcome:
-        agenda, now = member.agenda, self._clock.now()
+    ) -> None:
+        agenda, coverage = member.agenda, None
         done = evolve(
             self._ended(run, "read", "; ".join(reading.warnings) or None),
             rows=reading.rows,
             metrics=len(reading.metrics),
         )
+        if isinstance(agenda, Windows):
+            assert member.key is not None
+            assert run.window is not None
+            assert seen is not None
+            after = agenda.coverage.after_reading(run.window, agenda.policy, seen)
+            coverage = (member.key, agenda.coverage, after)
+        committed = self._store.commit(
+            reading, run=done, sinks=member.sinks, coverage=coverage, resend=resend
+        )
         with member.lock:
-            coverage = None
-            if isinstance(agenda, Windows) and run.window is not None and member.key is not None:
-                after = agenda.coverage.after_reading(run.window, agenda.policy, seen)
-                coverage = (member.key, agenda.coverage, after)
-            try:
-                committed = self._store.commit(
-                    reading, run=done, sinks=member.sinks, coverage=coverage, resend=resend
-                )
-            except StoreFull as error:
-                _no_room(member, now, error)
-                return "failed"
-            member.version = reading.timestamp
-            if isinstance(agenda, Snapshots):
-                agenda.ended(now, failed=False)
-            else:
-                agenda.unreachable.worked()
-                agenda.coverage = coverage[2] if coverage else agenda.coverage
-        _tell(member, reading, committed)
+            agenda.worked()
+            if isinstance(agenda, Windows) and coverage:
+                agenda.coverage = coverage[2]
+        turn.outcome = "unchanged" if committed.unchanged else "read"
+        self._remarks.read(member.name, member.source, reading, committed)
         self._on_pending(committed.sent)
-        return "unchanged" if committed.unchanged else "read"
 
-    def _failed(self, member: Member, run: Run, error: Exception) -> Outcome:
+    def _failed(self, member: Member, turn: Turn, run: Run, error: Exception) -> None:
+        """Note that a read failed: its window comes again later, and the others go on."""
         agenda, now, reason = member.agenda, self._clock.now(), reason_of(error)
-        if self.stopping and isinstance(error, Cancelled):
-            self._record(self._ended(run, "cancelled", reason))
-            return "cancelled"
+        turn.outcome, turn.trouble = "failed", reason
         self._record(self._ended(run, "failed", reason))
-        _log.error("%s: %s", member.name, reason, exc_info=_traced(error))
-        with member.lock:
-            if isinstance(agenda, Snapshots):
-                agenda.ended(now, failed=True)
-            elif run.window is not None:
-                after = agenda.coverage.after_failure(run.window, reason, now)
-                self._advance(member, agenda, after)
-        return "failed"
+        earlier = None
+        if isinstance(agenda, Windows):
+            assert run.window is not None
+            with member.lock:
+                agenda.worked()
+            earlier = agenda.coverage.failures.get(run.window.start)
+            self._advance(member, agenda, agenda.coverage.after_failure(run.window, reason, now))
+        else:
+            with member.lock:
+                agenda.failed(run.started, now, None)
+        is_known = earlier is not None and earlier.reason == reason
+        self._remarks.failed(member.name, error, is_known=is_known)
 
-    def _unreachable(self, member: Member, run: Run, error: Exception) -> None:
-        """The pass ends, and is tried again when the source may be back."""
+    def _unreachable(self, member: Member, turn: Turn, run: Run, error: Exception) -> None:
+        """Note that the pass ends, to be tried again when the source may be back."""
         now, reason = self._clock.now(), reason_of(error)
-        self._record(self._ended(run, "unreachable", reason))
-        pause = timedelta(seconds=error.seconds) if isinstance(error, RetryAfter) else None
+        turn.trouble = reason
+        asked = isinstance(error, RetryAfter)
+        pause = (
+            timedelta(seconds=_bounded(error.seconds)) if isinstance(error, RetryAfter) else None
+        )
         with member.lock:
-            is_news = not member.agenda.unreachable.attempts
-            if isinstance(member.agenda, Snapshots):
-                member.agenda.ended(now, failed=True, pause=pause)
+            is_known = bool(member.agenda.unreachable.attempts)
+            member.agenda.failed(run.started, now, pause, asked=asked)
+        self._remarks.unreachable(member.name, member.source, error, is_known=is_known)
+        self._record(self._ended(run, "unreachable", reason))
+
+    def _cannot_store(self, member: Member, turn: Turn, error: StoreError) -> None:
+        """Keep what is owed for later: nothing was committed, so it is read again."""
+        self._remarks.cannot_store(member.name, error)
+        self._pause(member, turn, error, _WAIT_FOR_ROOM)
+
+    def _pause(self, member: Member, turn: Turn, error: Exception, pause: timedelta) -> None:
+        now = self._clock.now()
+        turn.outcome, turn.trouble = None, reason_of(error)
+        with member.lock:
+            if isinstance(member.agenda, Windows):
+                member.agenda.not_before = now + pause
             else:
-                member.agenda.unreachable.failed(now, pause)
-        level = logging.ERROR if is_news else logging.DEBUG
-        _log.log(level, "%s: %s", member.name, reason, exc_info=_traced(error))
+                member.agenda.failed(now, now, pause)
 
     def _advance(self, member: Member, agenda: Windows, after: Coverage) -> None:
-        """Save a coverage that no reading goes with; the caller holds the member's lock."""
+        """Save a coverage that no reading goes with."""
         assert member.key is not None
         self._store.save_coverage(member.key, agenda.coverage, after)
-        agenda.coverage = after
+        with member.lock:
+            agenda.coverage = after
 
     def _record(self, run: Run) -> None:
         try:
             self._store.record(run)
-        except StoreFull as error:
-            _log.error("a run could not be recorded: %s", reason_of(error))
+        except StoreError as error:
+            self._remarks.cannot_store(run.name, error)
 
-    def _run_of(self, member: Member, request: Request | None, started: datetime) -> Run:
+    def _run_of(
+        self,
+        member: Member,
+        request: Request | None,
+        started: datetime,
+        window: Window | None = None,
+    ) -> Run:
         collector = member.collector
-        window = request.window if request else None
         return Run(
             collector=collector.id,
             name=collector.name,
@@ -277,7 +386,7 @@ class Attempts:
 
     def _ended(self, run: Run, outcome: Outcome, reason: str | None) -> Run:
         took = self._clock.now() - run.started
-        milliseconds = took // timedelta(milliseconds=1)
+        milliseconds = max(took // timedelta(milliseconds=1), 0)
         return evolve(run, outcome=outcome, reason=reason, milliseconds=milliseconds)
 
 
@@ -290,31 +399,5 @@ class _Broken(Exception):
         super().__init__(str(cause))
 
 
-def _no_room(member: Member, now: datetime, error: StoreFull) -> None:
-    """Keep what is owed for later: nothing was committed, so it is read again."""
-    _log.error("%s: %s", member.name, reason_of(error))
-    if isinstance(member.agenda, Windows):
-        member.agenda.not_before = now + _WAIT_FOR_ROOM
-    else:
-        member.agenda.ended(now, failed=True, pause=_WAIT_FOR_ROOM)
-
-
-def _tell(member: Member, reading: Reading, committed: Committed) -> None:
-    for text in (*reading.warnings, committed.note):
-        if text:
-            _log.info("%s: %s", member.name, text)
-    for sink in committed.dropped:
-        _log.error("%s: the outbox of %s is full: it misses a reading", member.name, sink)
-
-
-def _tell_lag(member: Member, lag: timedelta) -> None:
-    if lag > _SUSPICIOUS_LAG and not member.said_late:
-        _log.warning(
-            "%s: the source shows its data up to %s ago only: it is behind, or the clock here is "
-            "ahead; windows wait for it", member.name, lag,
-        )  # fmt: skip
-    member.said_late = lag > _SUSPICIOUS_LAG
-
-
-def _traced(error: Exception) -> Exception | None:
-    return error if _log.isEnabledFor(logging.DEBUG) else None
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), _LONGEST_PAUSE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -69,9 +69,11 @@ class Span:
             "failed_only": self.failed_only,
         }
 
-    def windows(self, grain: Grain, coverage: Coverage) -> Iterator[Window]:
-        """Yield the windows, oldest first."""
-        for window in grain.windows(self.start, self.end):
+    def windows(
+        self, grain: Grain, coverage: Coverage, after: datetime | None = None
+    ) -> Iterator[Window]:
+        """Yield the windows, oldest first; those behind `after`, where an earlier try ended."""
+        for window in grain.windows(after or self.start, self.end):
             if not self.failed_only or window.start in coverage.failures:
                 yield window
 
@@ -90,6 +92,12 @@ class Progress:
         """How many windows were neither read nor found unchanged."""
         return sum(count for outcome, count in self.outcomes.items() if outcome not in _GOOD)
 
+    def add(self, window: Window, outcome: Outcome) -> None:
+        """Note what became of a window."""
+        self.done += 1
+        self.outcomes[outcome] += 1
+        self.until = window.end
+
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Read what `facts` wrote."""
@@ -107,26 +115,3 @@ class Progress:
         until = None if self.until is None else iso(self.until)
         outcomes = dict(self.outcomes)
         return {"total": self.total, "done": self.done, "outcomes": outcomes, "until": until}
-
-
-def work_off(
-    windows: Sequence[Window],
-    progress: Progress,
-    read: Callable[[Window], Outcome | None],
-    told: Callable[[Progress], None],
-) -> Progress:
-    """Read windows in order, those behind `progress.until`, telling how far it is after each.
-
-    Ends early when `read` returns None, which says that it was told to stop.
-    """
-    for window in windows:
-        if progress.until is not None and window.end <= progress.until:
-            continue
-        outcome = read(window)
-        if outcome is None:
-            break
-        progress.done += 1
-        progress.outcomes[outcome] += 1
-        progress.until = window.end
-        told(progress)
-    return progress

@@ -21,7 +21,8 @@ from signals_core.window import Grain, Window
 Span = tuple[datetime, datetime]
 
 #: Later than any window that is ever read, and far enough from the end of the calendar.
-_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_MOMENT = timedelta(microseconds=1)
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(hours=1)
 
@@ -96,6 +97,10 @@ class Failure:
     attempts: int
     retry_at: datetime
 
+    def retried_at(self, now: datetime) -> datetime:
+        """Return when it is tried again; at once where a clock that was ahead has set the time."""
+        return min(self.retry_at, now) if self.retry_at > now + _LAST_RETRY else self.retry_at
+
 
 @frozen
 class Level:
@@ -120,6 +125,16 @@ class Coverage:
     levels: Mapping[timedelta, Level] = field(factory=dict)
     failures: Mapping[datetime, Failure] = field(factory=dict)
 
+    @classmethod
+    def at_first_sight(cls, grain: Grain, policy: WindowPolicy, seen: datetime) -> Coverage:
+        """Return the coverage where nothing is known: history begins at the policy's start.
+
+        Without one it begins with the latest window due.
+        """
+        if policy.start is not None:
+            return cls(policy.start)
+        return cls(grain.window(grain.window(seen - policy.grace).start - _MOMENT).start)
+
     def due(
         self, grain: Grain, policy: WindowPolicy, seen: datetime, now: datetime
     ) -> Iterator[Window]:
@@ -134,7 +149,7 @@ class Coverage:
         last = None
         for window in merge(*parts, key=lambda each: each.start):
             failure = self.failures.get(window.start)
-            if window != last and (failure is None or failure.retry_at <= now):
+            if window != last and (failure is None or failure.retried_at(now) <= now):
                 yield window
             last = window
 
@@ -142,27 +157,48 @@ class Coverage:
         """Yield the due windows that have never been read, oldest first, failed ones included."""
         return self._missing(grain, policy, seen)
 
-    def next_due(self, grain: Grain, policy: WindowPolicy, *, base: bool) -> datetime | None:
+    def first_missing(self, grain: Grain, until: datetime) -> Window | None:
+        """Return the first window that ended by `until` of which nothing is recorded."""
+        for span in self._unread(until):
+            for window in grain.windows(*span):
+                if window.start not in self.failures:
+                    return window
+        return None
+
+    def next_due(
+        self, grain: Grain, policy: WindowPolicy, now: datetime, *, until: datetime | None
+    ) -> datetime | None:
         """Return when something is due next, by the clock alone; it may lie in the past.
 
-        Without `base` only what is read again counts, and what failed.
+        Of the windows never read those count that end by `until`, none of them without it; what
+        is read again counts, and what failed.
         """
-        times = [failure.retry_at for failure in self.failures.values()]
-        if base:
-            times += self._first_missing(grain, policy)
+        times = [
+            max(failure.retried_at(now), failure.window.end + policy.grace)
+            for failure in self.failures.values()
+        ]
+        first = None if until is None else self.first_missing(grain, until)
+        if first is not None:
+            times.append(first.end + policy.grace)
         for delay in policy.revise:
             times += self._first_to_revise(grain, delay)
         return min(times, default=None)
 
-    def excess(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Span | None:
-        """Return what `catch_up` says to skip: all but its last few missing windows."""
+    def excess(
+        self, grain: Grain, policy: WindowPolicy, until: datetime, fresh: datetime | None = None
+    ) -> Span | None:
+        """Return what `catch_up` says to skip: all but the last few unread windows until then.
+
+        Those that ended after `fresh` were not missed.
+        """
         if policy.catch_up is None:
             return None
         left = policy.catch_up
-        for start, end in reversed(list(self._unread(seen - policy.grace))):
+        unread = list(self._unread(until))
+        for start, end in reversed(unread):
             for window in grain.backwards(start, end):
-                if not left:
-                    return self.start, window.end
+                if left <= 0 and (fresh is None or window.end <= fresh):
+                    return unread[0][0], window.end
                 left -= 1
         return None
 
@@ -204,8 +240,12 @@ class Coverage:
         start = self.start if policy.start is None else min(self.start, policy.start)
         return evolve(self, start=start, levels=levels)
 
+    def unread(self, start: datetime, end: datetime) -> Iterator[Span]:
+        """Yield what of `[start, end)` was neither read nor skipped."""
+        return (self.covered | self.skipped).gaps(start, end)
+
     def _unread(self, until: datetime) -> Iterator[Span]:
-        return (self.covered | self.skipped).gaps(self.start, until)
+        return self.unread(self.start, until)
 
     def _missing(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Iterator[Window]:
         for start, end in self._unread(seen - policy.grace):
@@ -217,15 +257,8 @@ class Coverage:
             if self.failures[start].window.end <= until:
                 yield self.failures[start].window
 
-    def _first_missing(self, grain: Grain, policy: WindowPolicy) -> Iterator[datetime]:
-        for start, end in self._unread(_LATEST):
-            for window in grain.windows(start, end):
-                if window.start not in self.failures:
-                    yield window.end + policy.grace
-                    return
-
     def _first_to_revise(self, grain: Grain, delay: timedelta) -> Iterator[datetime]:
-        for window in self._to_revise(grain, delay, _LATEST):
+        for window in self._to_revise(grain, delay, LATEST):
             if window.start not in self.failures:
                 yield window.end + delay
                 return

@@ -7,57 +7,79 @@ delivers, and the store is between them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Condition
 from typing import Self
 
 from signals_core.agenda import Snapshots, Windows
-from signals_core.attempts import Agenda, Attempts, Member
-from signals_core.backfill import Progress, Span, work_off
-from signals_core.chores import perform
+from signals_core.attempts import Agenda, Attempts, Member, Turn
+from signals_core.backfill import Progress, Span
 from signals_core.clock import Clock
 from signals_core.collector import Collector
 from signals_core.connections import Connection
 from signals_core.courier import Couriers
-from signals_core.coverage import Coverage
-from signals_core.errors import SignalsError, reason_of
+from signals_core.errands import Errands, Told
+from signals_core.errors import Unavailable, reason_of
 from signals_core.lanes import Lane
 from signals_core.plugin import Sink, Source
-from signals_core.store import CoverageKey, Outcome, Requested, Store, StoreFull
+from signals_core.store import CoverageKey, Store, StoreError
 from signals_core.timer import Timer
-from signals_core.window import Window
+from signals_core.versions import Versions
 
 _log = logging.getLogger("signals")
 
-_TICK = timedelta(microseconds=1)
-_WATCH = timedelta(seconds=1)
+_LOOK = timedelta(seconds=1)
 _PRUNE = timedelta(hours=1)
 _OBEY_SECONDS = 10.0
+_GOOD = ("read", "unchanged")
 
 
 class Daemon:
-    """Runs collectors as they fall due and has delivered what they read."""
+    """Runs collectors as they fall due and has delivered what they read.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    One with `on_schedule` False only does what it is asked for.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, versions: Versions, *, on_schedule: bool = True
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._versions = versions
+        self._on_schedule = on_schedule
         self._timer = Timer(clock)
         self._couriers = Couriers(store, clock)
-        self._attempts = Attempts(store, clock, self._couriers.wake)
-        self._lanes: dict[int, Lane] = {}
-        self._chores = Lane("chores", 1)
-        self._patience = Lane("backfill", 1)
-        self._backfills: set[int] = set()
+        self._attempts = Attempts(
+            store, clock, versions, on_pending=self._couriers.wake, on_given_up=self._end_turn
+        )
         self._members: dict[str, Member] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._changed = Condition()
+        self._errands = Errands(
+            store, clock, self._attempts, self._members, self._changed, self._end_turn,
+            alone=not on_schedule,
+        )  # fmt: skip
+        self._late, self._asked, self._old = (
+            Lane(name, 1, clock) for name in ("late reads", "requests", "old readings")
+        )
         self._last_runs = store.last_runs()
-        self._idle = Condition()
 
     @classmethod
-    def open(cls, state_dir: Path, clock: Clock, wait_lock: float) -> Self:
+    def open(
+        cls,
+        state_dir: Path,
+        clock: Clock,
+        versions: Versions,
+        wait_lock: float,
+        *,
+        on_schedule: bool = True,
+    ) -> Self:
         """Take hold of the state directory. Raises `StoreError`."""
-        return cls(Store.open(state_dir, wait_seconds=wait_lock), clock)
+        store = Store.open(state_dir, wait_seconds=wait_lock)
+        return cls(store, clock, versions, on_schedule=on_schedule)
 
     def add(
         self,
@@ -69,6 +91,7 @@ class Daemon:
         key = None if collector.window is None else key_of(collector)
         names = {sink_name(collector, name): sink for name, sink in sinks.items()}
         self._couriers.add(names)
+        self._versions.heard(collector.id, self._store.last_version(collector.id))
         member = Member(
             collector,
             self._agenda(collector, key),
@@ -76,227 +99,148 @@ class Daemon:
             self._lane_of(source),
             tuple(names),
             key,
-            self._store.last_version(collector.id),
         )
         self._members[collector.id] = member
-        self._timer.add(
-            collector.id,
-            lambda now: self._next_run(member, now),
-            lambda _tick: self._fire(member),
-        )
+        if self._on_schedule:
+            self._timer.add(
+                collector.id, partial(self._next_run, member), partial(self._fire, member)
+            )
 
     def start(self) -> None:
         """Start the threads."""
-        self.start_delivery()
-        self._timer.add("late reads", _every(_WATCH), lambda _: self._attempts.cancel_late())
-        self._timer.add("old readings", _every(_PRUNE), lambda _: self._chores.submit(self._prune))
-        self._timer.add("requests", _every(_WATCH), lambda _: self._chores.submit(self._serve))
+        self._take_up_sinks()
+        self._couriers.start()
+        self._timer.add("a look at late reads", _every(_LOOK), self._look_at_late)
+        if self._on_schedule:
+            self._timer.add("a look at requests", _every(_LOOK), self._look_at_requests)
+            self._timer.add("old readings", _every(_PRUNE), self._look_at_old)
+            self._look_at_old()
         self._timer.start()
 
     def stop(self, seconds: float) -> None:
-        """Let running reads finish for so many seconds, then cancel them at their sources."""
+        """Let running reads finish for so many seconds, then cancel them at their sources.
+
+        A read that does not obey is given up: nothing comes of it.
+        """
         deadline = self._clock.monotonic() + seconds
         self._attempts.stopping = True
+        with self._changed:
+            self._changed.notify_all()
         self._timer.stop()
-        lanes = [*self._lanes.values(), self._chores, self._patience]
+        lanes = [*self._lanes.values(), self._errands.lane, self._late, self._asked, self._old]
         for lane in lanes:
             lane.close()
-        finished = [lane.join(deadline - self._clock.monotonic()) for lane in lanes]
-        if not all(finished):
-            self._attempts.cancel("signals is stopping")
-            for lane in lanes:
-                lane.join(_OBEY_SECONDS)
+        if not self._join(lanes, deadline):
+            self._attempts.watch.cancel("signals is stopping")
+            if not self._join(lanes, self._clock.monotonic() + _OBEY_SECONDS):
+                self._attempts.watch.give_up()
         self._couriers.stop(max(deadline - self._clock.monotonic(), _OBEY_SECONDS))
         self._store.close()
 
-    def backfill(
-        self,
-        span: Span,
-        progress: Progress | None = None,
-        told: Callable[[Progress], None] = lambda _: None,
-    ) -> Progress:
-        """Read past windows now, oldest first; what falls due meanwhile comes before them.
+    def close(self) -> None:
+        """Let go of the state directory; for a daemon that was not started."""
+        self._store.close()
 
-        `told` is called after each window. With a `progress` of earlier it goes on behind it.
-        Returns when all are read, or when the daemon is told to stop. Raises `LookupError`.
+    def backfill(self, span: Span, told: Told) -> Progress:
+        """Read past windows, oldest first; `told` is called as it goes on.
+
+        What falls due meanwhile comes before them, and it goes on when the source is back. Returns
+        when all are read, or when the daemon is told to stop. A daemon that has no schedules
+        returns when all is delivered too, and raises `Unavailable` when that cannot be.
         """
-        member = self._members.get(span.collector)
-        if member is None or not isinstance(member.agenda, Windows):
-            raise LookupError(f"there is no windowed collector with the id {span.collector!r}")
-        windows = list(span.windows(member.agenda.grain, member.agenda.coverage))
-        begun = progress or Progress(len(windows))
-        return work_off(windows, begun, lambda each: self._past(member, each, span.sinks), told)
+        request_id = self._errands.ask(span)
+        if self._on_schedule:
+            return self._errands.follow(request_id, told)
+        progress = self._errands.do(request_id, told)
+        if not self._errands.wait_until_delivered(span.collector):
+            raise Unavailable("a sink does not take what was read: it stays pending")
+        return progress
 
-    def is_delivered(self, collector_id: str) -> bool | None:
-        """Whether all that is pending for a collector's sinks was taken; None while unknown.
+    def _join(self, lanes: list[Lane], deadline: float) -> bool:
+        done = [lane.join(deadline - self._clock.monotonic()) for lane in lanes]
+        return all(done)
 
-        False when a sink does not take it.
-        """
-        names = self._members[collector_id].sinks
-        lines = [line for line in self._store.outbox() if line.sink in names and line.metrics]
-        if not lines:
-            return True
-        return False if any(line.failing_since or line.suspended_since for line in lines) else None
-
-    def _past(
-        self, member: Member, window: Window, resend: Collection[str] | None
-    ) -> Outcome | None:
-        """Run one past window when the member is free; None when the daemon is to stop."""
-        outcomes: list[Outcome] = []
-
-        def job() -> None:
-            try:
-                outcomes.append(self._attempts.past(member, window, resend))
-            finally:
-                self._release(member)
-
-        if not self._claim(member):
-            return None
-        member.lane.submit(job, urgent=False)
-        with self._idle:
-            while not outcomes and not self._attempts.stopping:
-                self._clock.wait(self._idle, _WATCH.total_seconds())
-        return outcomes[0] if outcomes else None
-
-    def _claim(self, member: Member) -> bool:
-        """Wait until no run of the member is under way, and take its turn."""
-        while not self._attempts.stopping:
-            with member.lock:
-                if not member.busy:
-                    member.busy = True
-                    return True
-            with self._idle:
-                if member.busy:
-                    self._clock.wait(self._idle, _WATCH.total_seconds())
-        return False
-
-    def start_delivery(self) -> None:
-        """Start only what delivers."""
-        self._store.set_sinks(self._couriers.names)
+    def _take_up_sinks(self) -> None:
+        """Tell the store which sinks there are. One that has no schedules need not know all."""
+        lines = [] if self._on_schedule else self._store.outbox()
+        others = [line.sink for line in lines if not line.orphaned]
+        self._store.set_sinks(dict.fromkeys((*self._couriers.names, *others)))
         for line in self._store.outbox():
-            if line.orphaned and line.metrics:
+            if line.orphaned and self._on_schedule:
                 _log.warning(
                     "the sink %s is no longer configured and has %d metrics pending (they go out "
                     "when the name returns, or end by `signals outbox drop`)",
                     line.sink, line.metrics,
                 )  # fmt: skip
-        self._couriers.start()
 
     def _lane_of(self, source: Connection[Source]) -> Lane:
-        name = type(source.plugin).__name__
-        return self._lanes.setdefault(id(source), Lane(name, source.plugin.max_connections))
+        if id(source) not in self._lanes:
+            name, slots = type(source.plugin).__name__, source.plugin.max_connections
+            self._lanes[id(source)] = Lane(name, slots, self._clock)
+        return self._lanes[id(source)]
 
     def _agenda(self, collector: Collector, key: CoverageKey | None) -> Agenda:
         now = self._clock.now()
         if key is not None:
-            return Windows.starting(collector, self._coverage(collector, key, now), now)
+            return Windows.starting(collector, self._store.coverage(key), now)
         last = self._last_runs.get(collector.id)
-        return Snapshots.starting(collector, last.started if last else None, now)
-
-    def _coverage(self, collector: Collector, key: CoverageKey, now: datetime) -> Coverage:
-        before = self._store.coverage(key)
-        policy, grain = collector.window, collector.buckets
-        assert policy is not None
-        assert grain is not None
-        known = before
-        if known is None:
-            latest = grain.window(grain.window(now - policy.grace).start - _TICK)
-            known = Coverage(policy.start or latest.start)
-        after = known.with_policy(policy, now)
-        if after != before:
-            self._store.save_coverage(key, before, after)
-        return after
+        has_read = last is not None and last.outcome in _GOOD
+        return Snapshots.starting(collector, last.started if last and has_read else None, now)
 
     def _next_run(self, member: Member, now: datetime) -> datetime | None:
         with member.lock:
-            return member.agenda.next_tick if member.busy else member.agenda.next_run(now)
+            when = member.agenda.next_run(now)
+            return when if member.turn is None else member.agenda.next_tick
 
-    def _fire(self, member: Member) -> None:
-        now = self._clock.now()
+    def _fire(self, member: Member, tick: datetime) -> None:
+        now = max(self._clock.now(), tick)
+        turn = Turn()
         with member.lock:
-            if member.busy:
-                if isinstance(member.agenda, Snapshots):
-                    member.agenda.drop(now)
-                else:
-                    member.agenda.begin(now)
-                return
-            member.busy = True
-        member.lane.submit(lambda: self._run(member))
+            if member.turn is not None:
+                member.agenda.meanwhile(now)
+            elif member.agenda.begin(now):
+                member.turn = turn
+        if member.turn is turn:
+            member.lane.submit(partial(self._run, member, turn))
 
-    def _run(self, member: Member) -> None:
+    def _run(self, member: Member, turn: Turn) -> None:
         try:
             if not self._attempts.stopping:
-                self._attempts.scheduled(member)
+                self._attempts.scheduled(member, turn)
         finally:
-            self._release(member)
+            self._end_turn(member, turn)
 
-    def _release(self, member: Member) -> None:
-        with self._idle:
-            member.busy = False
-            self._idle.notify_all()
+    def _end_turn(self, member: Member, turn: Turn) -> None:
+        """Give a turn back; of one that was given up before, nothing more comes."""
+        with member.lock:
+            if member.turn is turn:
+                member.turn = None
+        with self._changed:
+            turn.is_over = True
+            self._changed.notify_all()
         self._timer.wake(member.collector.id)
 
+    def _look_at_late(self, _tick: datetime) -> None:
+        if self._attempts.watch.has_late:
+            self._late.submit_if_idle(self._attempts.watch.look)
+
+    def _look_at_requests(self, _tick: datetime) -> None:
+        self._asked.submit_if_idle(self._serve)
+
+    def _look_at_old(self, _tick: datetime | None = None) -> None:
+        self._old.submit_if_idle(self._prune)
+
     def _serve(self) -> None:
-        """Carry out what other processes have asked for."""
-        for request in self._store.requests():
-            if request.kind == "backfill":
-                self._serve_backfill(request)
-                continue
-            try:
-                done = perform(self._store, request.kind, request.arguments, self._clock.now())
-            except (SignalsError, LookupError, ValueError) as error:
-                self._store.finish_request(request.id, reason_of(error))
-            else:
-                self._store.finish_request(request.id, "done", done)
-                self._couriers.wake(self._couriers.names)
-
-    def _serve_backfill(self, request: Requested) -> None:
-        if request.id not in self._backfills:
-            self._backfills.add(request.id)
-            self._patience.submit(lambda: self._carry_out(request))
-
-    def _carry_out(self, request: Requested) -> None:
         try:
-            self.carry_on(request)
-        except (SignalsError, LookupError, ValueError) as error:
-            self._store.finish_request(request.id, reason_of(error))
-        finally:
-            self._backfills.discard(request.id)
-
-    def asked(self, span: Span) -> Requested:
-        """Return the request for a span that is not finished, or leave one."""
-        for request in self._store.requests():
-            if request.kind == "backfill" and request.arguments == span.arguments:
-                return request
-        self._store.request("backfill", span.arguments)
-        return self._store.requests()[-1]
-
-    def carry_on(
-        self, request: Requested, told: Callable[[Progress], None] = lambda _: None
-    ) -> Progress:
-        """Work off a request for a backfill from where it is, keeping how far it is."""
-
-        def keep(progress: Progress) -> None:
-            self._store.progress_request(request.id, progress.facts)
-            told(progress)
-
-        earlier = Progress.of(request.progress) if request.progress else None
-        progress = self.backfill(Span.of(request.arguments), earlier, keep)
-        if progress.done == progress.total:
-            self._store.finish_request(request.id, "done", progress.facts)
-        return progress
-
-    def wait_until_delivered(self, collector_id: str) -> bool:
-        """Wait until a collector's sinks have taken everything; False when one does not."""
-        with self._idle:
-            while (state := self.is_delivered(collector_id)) is None:
-                self._clock.wait(self._idle, _WATCH.total_seconds() / 10)
-        return state
+            if self._errands.serve():
+                self._couriers.wake(self._couriers.names)
+        except StoreError as error:  # it is asked again in a second
+            _log.debug("requests could not be served: %s", reason_of(error))
 
     def _prune(self) -> None:
         try:
             self._store.prune(self._clock.now())
-        except StoreFull as error:
+        except StoreError as error:
             _log.error("old readings could not be cleared: %s", reason_of(error))
 
 

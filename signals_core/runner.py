@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,10 +22,10 @@ from signals_core.errors import (
     DeliveryError,
     NotDue,
     Problem,
-    Unavailable,
     reason_of,
 )
 from signals_core.plugin import Sink, Source
+from signals_core.versions import Versions
 from signals_core.window import Grain, Window
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class Runner:
             self._sinks_of[each.name] = {
                 name: self._sinks.add(sink, 1) for name, sink in each.sinks.items()
             }
-        self._versions: dict[str, datetime] = {}
-        self._lock = Lock()
+        self._versions = Versions()
 
     @classmethod
     def load(
@@ -133,8 +132,12 @@ class Runner:
         if self._daemon is not None:
             return
         _refuse_unscheduled(self.collectors)
-        self._daemon = self._opened_daemon(self.collectors, wait_lock)
-        self._daemon.start()
+        self._daemon = self._opened_daemon(self.collectors, wait_lock, on_schedule=True)
+        try:
+            self._daemon.start()
+        except BaseException:
+            self.stop(0)
+            raise
 
     def stop(self, deadline: float = 30.0) -> None:
         """Let running reads finish for `deadline` seconds, then cancel them at their sources.
@@ -166,49 +169,58 @@ class Runner:
     ) -> Progress:
         """Read the whole windows of `[start, end)`, oldest first, and deliver what changed.
 
-        `end` is now by default. `sinks` get the whole set even where nothing changed;
-        `failed_only` takes the windows that failed. `told` is called after each window. A backfill
-        that was ended goes on where it was when it is asked for again. Returns when everything is
-        read; a runner that was not started delivers before it returns, and raises `Unavailable`
-        when a sink does not take it: then it stays pending.
+        `end` is now by default. `sinks`, by the collector's names or the store's, get the whole
+        set even where nothing changed; `failed_only` takes the windows that failed. `told` is
+        called as it goes on. A backfill that was ended goes on where it was when it is asked for
+        again.
 
-        Raises `ValueError` when there is no whole window in the span.
+        A runner that was started does it beside its schedules, goes on when the source is back,
+        and returns when everything is read, or when it is stopped. One that was not started
+        delivers before it returns, and raises `Unavailable` when the source cannot be reached or a
+        sink does not take it: then it stays pending.
+
+        Raises `ValueError` when there is no whole window in the span, and `SignalsError` for a
+        sink that the collector does not have.
         """
         from signals_core.backfill import Span
+        from signals_core.daemon import sink_name
 
         collector = self[name]
         grain = collector.buckets
         if grain is None or collector.window is None:
-            raise ValueError(f"{name} has no windows")
+            raise ValueError(f"{name} has no windows: what a snapshot missed cannot be made up")
+        now = self._clock.now()
+        names = sinks and [
+            sink_name(collector, sink) if sink in collector.sinks else sink for sink in sinks
+        ]
         span = Span.whole(
-            collector.id, grain, start, end or self._clock.now(), sinks, failed_only=failed_only
+            collector.id, grain, start, min(end or now, now), names, failed_only=failed_only
         )
         if self._daemon is not None:
-            return self._daemon.carry_on(self._daemon.asked(span), told)
-        with self._delivering(collector) as daemon:
-            progress = daemon.carry_on(daemon.asked(span), told)
-            if not daemon.wait_until_delivered(collector.id):
-                raise Unavailable("a sink does not take what was read: it stays pending")
-        return progress
-
-    @contextmanager
-    def _delivering(self, collector: Collector) -> Iterator[Daemon]:
-        """Hold the state directory and deliver, without running anything by itself."""
-        daemon = self._opened_daemon([collector], 0)
-        daemon.start_delivery()
+            return self._daemon.backfill(span, told)
+        daemon = self._opened_daemon([collector], 0, on_schedule=False)
         try:
-            yield daemon
+            daemon.start()
+            return daemon.backfill(span, told)
         finally:
             daemon.stop(0)
 
-    def _opened_daemon(self, collectors: Iterable[Collector], wait_lock: float) -> Daemon:
+    def _opened_daemon(
+        self, collectors: Iterable[Collector], wait_lock: float, *, on_schedule: bool
+    ) -> Daemon:
         from signals_core.daemon import Daemon
 
         if self._state_dir is None:
             raise ValueError("a runner that is started needs a state_dir")
-        daemon = Daemon.open(self._state_dir, self._clock, wait_lock)
-        for each in collectors:
-            daemon.add(each, self._source_of[each.name], self._sinks_of[each.name])
+        daemon = Daemon.open(
+            self._state_dir, self._clock, self._versions, wait_lock, on_schedule=on_schedule
+        )
+        try:
+            for each in collectors:
+                daemon.add(each, self._source_of[each.name], self._sinks_of[each.name])
+        except BaseException:
+            daemon.close()
+            raise
         return daemon
 
     def __getitem__(self, name: str) -> Collector:
@@ -292,12 +304,13 @@ class Runner:
         return None if grain is None else grain.window(moment)
 
     def _version(self, collector_id: str, began: datetime) -> datetime:
-        """Return the version of a reading: when it began, but later than any earlier one's."""
-        with self._lock:
-            last = self._versions.get(collector_id)
-            version = began if last is None else max(began, last + _TICK)
-            self._versions[collector_id] = version
-        return version
+        """Return a version that is later than any in the state directory, where there is one."""
+        from signals_core.store import Store, StoreError
+
+        if self._daemon is None and self._state_dir is not None:
+            with suppress(StoreError), Store.look(self._state_dir) as store:
+                self._versions.heard(collector_id, store.last_version(collector_id))
+        return self._versions.next(collector_id, began)
 
     def _deliver(self, collector: Collector, reading: Reading) -> None:
         delivered: list[str] = []

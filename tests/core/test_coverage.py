@@ -187,7 +187,7 @@ def test_next_due_agrees_with_due(read: set[int], failed: set[int]) -> None:
         coverage = coverage.after_reading(window(hour), policy, window(hour).end)
     for hour in failed - read:
         coverage = coverage.after_failure(window(hour), "no", at(hour + 1))
-    when = coverage.next_due(GRAIN, policy, base=True)
+    when = coverage.next_due(GRAIN, policy, START, until=at(100))
     assert when is not None
     hours_until = (when - START) / HOUR
     assert not due(coverage, policy, seen=hours_until - 1e-6, now=hours_until - 1e-6)

@@ -1,0 +1,229 @@
+"""Errands: what the daemon is asked to do beside its schedules, by whom it serves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from threading import Condition
+
+from signals_core.agenda import Windows
+from signals_core.attempts import Attempts, Member, Turn
+from signals_core.backfill import Progress, Span
+from signals_core.chores import perform
+from signals_core.clock import Clock
+from signals_core.errors import SignalsError, Unavailable, reason_of
+from signals_core.lanes import Lane
+from signals_core.store import Requested, Store, StoreError
+from signals_core.window import Window
+
+_log = logging.getLogger("signals")
+
+_LOOK_SECONDS = 1.0
+_DELIVERY_SECONDS = 0.1
+_PATIENCE_SECONDS = 10.0
+
+Told = Callable[[Progress], None]
+
+
+class Errands:
+    """Carries out what is asked for in the store; a backfill goes on where it was ended.
+
+    `changed` is notified whenever a turn is over. `end_turn` gives a member's turn back. Who is
+    `alone` has no schedules beside: only what is asked for is read.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        attempts: Attempts,
+        members: Mapping[str, Member],
+        changed: Condition,
+        end_turn: Callable[[Member, Turn], None],
+        *,
+        alone: bool,
+    ) -> None:
+        self.lane = Lane("backfill", 1, clock)
+        self._store = store
+        self._clock = clock
+        self._attempts = attempts
+        self._members = members
+        self._changed = changed
+        self._end_turn = end_turn
+        self._is_alone = alone
+        self._under_way: dict[int, Progress | None] = {}
+
+    def serve(self) -> list[str]:
+        """Carry out what was asked for, and begin backfills; return which kinds were done."""
+        done = []
+        for request in self._store.requests():
+            if request.kind != "backfill":
+                self._perform(request)
+                done.append(request.kind)
+            elif request.id not in self._under_way and not self._must_wait(request):
+                self._under_way[request.id] = None
+                self.lane.submit(partial(self._carry_on, request))
+        return done
+
+    def ask(self, span: Span) -> int:
+        """Return the id of the request for a span that is not finished, or leave one."""
+        for request in self._store.requests():
+            if request.kind == "backfill" and request.arguments == span.arguments:
+                return request.id
+        return self._store.request("backfill", span.arguments, at=self._clock.now())
+
+    def follow(self, request_id: int, told: Told) -> Progress:
+        """Wait until a backfill is finished, or the daemon is told to stop.
+
+        Raises `SignalsError` when it could not be carried out.
+        """
+        said = 0
+        while True:
+            request = self._request(request_id)
+            progress = Progress.of(request.progress) if request.progress else Progress(0)
+            if progress.done > said:
+                said = progress.done
+                told(progress)
+            if request.finished is not None and request.outcome != "done":
+                raise SignalsError(request.outcome)
+            if request.finished is not None or self._attempts.stopping:
+                return progress
+            with self._changed:
+                self._clock.wait(self._changed, _LOOK_SECONDS)
+
+    def do(self, request_id: int, told: Told) -> Progress:
+        """Do a backfill in this thread; nothing else is read meanwhile.
+
+        Raises `Unavailable` where its source, or a sink whose outbox is full, is not to be had.
+        """
+        request = self._request(request_id)
+        progress, trouble = self._work(request, told)
+        if trouble is not None:
+            raise Unavailable(trouble)
+        self._finish(request, "done", progress)
+        return progress
+
+    def wait_until_delivered(self, collector_id: str) -> bool:
+        """Wait until a collector's sinks have taken everything; False when one does not."""
+        member = self._members[collector_id]
+        patience = self._clock.monotonic() + _PATIENCE_SECONDS
+        while not self._attempts.stopping:
+            lines = [line for line in self._store.outbox() if line.sink in member.sinks]
+            if not any(line.metrics for line in lines):
+                return True
+            # What an earlier process has left may be over by now.
+            if self._is_failing(member) and self._clock.monotonic() > patience:
+                break
+            with self._changed:
+                self._clock.wait(self._changed, _DELIVERY_SECONDS)
+        return False
+
+    def _perform(self, request: Requested) -> None:
+        now = self._clock.now()
+        try:
+            done = perform(self._store, request.kind, request.arguments, now)
+        except StoreError:
+            raise
+        except (SignalsError, LookupError, ValueError, TypeError) as error:
+            self._store.finish_request(request.id, reason_of(error), at=now)
+        else:
+            self._store.finish_request(request.id, "done", done, at=now)
+
+    def _must_wait(self, request: Requested) -> bool:
+        """Whether the source of a backfill is not to be asked yet, or its sinks have no room."""
+        member = self._members.get(str(request.arguments.get("collector")))
+        if member is None:
+            return False
+        with member.lock:
+            until = member.agenda.unreachable.until
+        return (until is not None and until > self._clock.now()) or self._attempts.is_held_up(
+            member
+        )
+
+    def _carry_on(self, request: Requested) -> None:
+        """Do a backfill as far as it goes; what is left is begun again when it may go on."""
+        try:
+            progress, trouble = self._work(request, lambda _: None)
+            if trouble is None:
+                self._finish(request, "done", progress)
+        except StoreError as error:
+            _log.debug("a backfill could not go on: %s", reason_of(error))
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            self._finish(request, reason_of(error), None)
+        finally:
+            del self._under_way[request.id]
+
+    def _finish(self, request: Requested, outcome: str, progress: Progress | None) -> None:
+        facts = None if progress is None else progress.facts
+        self._store.finish_request(request.id, outcome, facts, at=self._clock.now())
+        with self._changed:
+            self._changed.notify_all()
+
+    def _work(self, request: Requested, told: Told) -> tuple[Progress, str | None]:
+        """Read window after window; return how far it is, and what kept it from the end."""
+        span = Span.of(request.arguments)
+        member = self._members.get(span.collector)
+        if member is None or not isinstance(member.agenda, Windows):
+            raise LookupError(f"there is no windowed collector with the id {span.collector!r}")
+        if unknown := set(span.sinks or ()) - set(member.sinks):
+            raise LookupError(f"{member.name} has no sink {min(unknown)!r}")
+        grain, coverage = member.agenda.grain, member.agenda.coverage
+        if request.progress:
+            progress = Progress.of(request.progress)
+        else:
+            progress = Progress(sum(1 for _ in span.windows(grain, coverage)))
+        for window in span.windows(grain, coverage, progress.until):
+            turn = self._past(member, window, span)
+            if turn.outcome is None:
+                return progress, turn.trouble or "signals is stopping"
+            progress.add(window, turn.outcome)
+            self._store.progress_request(request.id, progress.facts)
+            told(progress)
+        progress.total = progress.done  # of those that failed, some were made up meanwhile
+        return progress, None
+
+    def _past(self, member: Member, window: Window, span: Span) -> Turn:
+        """Run one past window when nothing else is due."""
+        while not self._attempts.stopping:
+            if self._attempts.is_held_up(member):
+                if not self._is_alone or self._is_failing(member):
+                    return Turn(trouble="the outbox of one of its sinks is full")
+                self._wait_until(lambda: not self._attempts.is_held_up(member))
+            turn = Turn()
+            job = partial(self._try_past, member, turn, window, span)
+            member.lane.submit(job, urgent=False)
+            self._wait_until(lambda turn=turn: turn.is_over)  # type: ignore[misc]
+            if turn.is_taken:
+                return turn
+            self._wait_until(lambda: self._is_free(member))
+        return Turn()
+
+    def _try_past(self, member: Member, turn: Turn, window: Window, span: Span) -> None:
+        """Run one past window, unless something else came first while this one queued."""
+        try:
+            if member.take(turn, lambda: self._is_free(member)):
+                self._attempts.past(member, turn, window, span.sinks)
+        finally:
+            self._end_turn(member, turn)
+
+    def _is_free(self, member: Member) -> bool:
+        if member.turn is not None:
+            return False
+        agenda = member.agenda
+        return self._is_alone or not (
+            isinstance(agenda, Windows) and agenda.is_ready(self._clock.now())
+        )
+
+    def _is_failing(self, member: Member) -> bool:
+        lines = [line for line in self._store.outbox() if line.sink in member.sinks]
+        return any(line.failing_since or line.suspended_since for line in lines)
+
+    def _wait_until(self, is_over: Callable[[], bool]) -> None:
+        with self._changed:
+            while not (is_over() or self._attempts.stopping):
+                self._clock.wait(self._changed, _LOOK_SECONDS)
+
+    def _request(self, request_id: int) -> Requested:
+        requests = self._store.requests(open_only=False)
+        return next(each for each in requests if each.id == request_id)
