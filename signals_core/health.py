@@ -50,7 +50,6 @@ class Health:
                 state = _State(line.suspended_since, line.reason, line.failing_since)
                 self._saved[line.sink] = state
                 self._state = state if self._state == _WELL else self._state
-        self._is_told = all(self._saved.get(name, _WELL) == self._state for name in self._names)
 
     def well(self) -> None:
         """The sink has taken something."""

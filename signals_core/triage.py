@@ -148,9 +148,7 @@ class Triage:
 
     @property
     def _is_time_to_settle(self) -> bool:
-        return bool(self._suspects) and (
-            self._is_proved or len(self._suspects) >= self._patience or not self._hand
-        )
+        return bool(self._suspects) and (len(self._suspects) >= self._patience or not self._hand)
 
     def _begin(self) -> Progress:
         parcel = self._outbox.pack({}, metrics=1 if self.suspended else None)
@@ -209,25 +207,18 @@ class Triage:
             if parcel is None:
                 return False
             one = self._one_of(parcel) if self.suspended else 0
-            if self._attempt(parcel.select([one])) is None:
-                self._follow_up(parcel, one)
+            is_taken = self._attempt(parcel.select([one])) is None
+            if is_taken and len(parcel) > 1:
+                self._attempt(parcel.without([one]))
+            self._seen = _furthest(self._behind, parcel.ends)
+            if is_taken:
                 return True
-            self._pass(parcel)
         return False
-
-    def _follow_up(self, parcel: Parcel, one: int) -> None:
-        """Write the rest of a parcel of which one metric was taken."""
-        refusal = self._attempt(parcel.without([one])) if len(parcel) > 1 else None
-        if refusal and self._hand:  # else its turn comes next
-            self._pass(parcel)
 
     @property
     def _behind(self) -> Mapping[str, Position]:
         """How far each outbox has been looked at."""
         return _furthest(self._ends, self._seen)
-
-    def _pass(self, parcel: Parcel) -> None:
-        self._seen = _furthest(self._behind, parcel.ends)
 
     def _one_of(self, parcel: Parcel) -> int:
         """Return the index of one metric, every reading being as likely as any other."""

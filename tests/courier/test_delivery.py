@@ -14,8 +14,11 @@ from attrs import define
 
 from parts.outgoing import Outgoing, Told, refuse_all, take
 from signals_core import RetryAfter, Secret, Unavailable
+from signals_core.clock import SystemClock
 from signals_core.connections import Connection
 from signals_core.courier import Courier
+from signals_core.parcel import Outboxes
+from signals_core.store import Store
 
 HOUR = 3600
 
@@ -74,6 +77,53 @@ def test_sinks_that_share_a_connection(outgoing: Outgoing) -> None:
     outgoing.read([1000], sinks=[names[3]])
     outgoing.clock.settle()
     assert sink.values[-1] == 1000
+
+
+def test_a_large_outbox_beside_a_small_one(outgoing: Outgoing) -> None:
+    """Outboxes that share a connection are emptied in turn."""
+    sink = Told()
+    connection = Connection(sink, 1)
+    outgoing.read(range(5000), sinks=["first"])
+    outgoing.read([5000], sinks=["second"])
+    outgoing.couriers.add({"first": connection, "second": connection})
+    outgoing.couriers.start()
+    outgoing.clock.settle()
+    assert sink.values.index(5000) <= 2000
+    assert len(sink.values) == 5001
+
+
+def test_batch_bytes_over_several_outboxes(outgoing: Outgoing) -> None:
+    """A metric that has no room beside another sink's waits for the next batch."""
+    sink = Told(batch_bytes=450)
+    connection = Connection(sink, 1)
+    for number, name in enumerate(["first", "second", "third"]):
+        outgoing.read([number], sinks=[name])
+    outgoing.couriers.add(dict.fromkeys(["first", "second", "third"], connection))
+    outgoing.couriers.start()
+    outgoing.clock.settle()
+    assert len(sink.tried[0].json_lines()) > 225
+    assert [len(batch) for batch in sink.tried] == [1, 1, 1]
+
+
+class Counting(Store):
+    """A store that counts how often it is asked what is pending."""
+
+    asked = 0
+
+    def pending(self, sink, **arguments):
+        self.asked += 1
+        return super().pending(sink, **arguments)
+
+
+def test_empty_outboxes_are_left_alone(tmp_path: Path) -> None:
+    """Of many outboxes that share a connection only those with something new are looked into."""
+    with Counting.open(tmp_path / "state") as store:
+        names = [f"core.{number}/lake" for number in range(100)]
+        outboxes = Outboxes(names, store, SystemClock(), Told())
+        assert outboxes.pack({}) is None
+        outboxes.wake([names[7]])
+        assert outboxes.pack({}) is None
+        assert store.asked == 101
 
 
 def test_news_are_delivered_at_once(outgoing: Outgoing) -> None:
