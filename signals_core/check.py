@@ -11,6 +11,9 @@ from signals_core.connections import Connection, breaks_source
 from signals_core.errors import reason_of
 from signals_core.plugin import Sink, Source
 
+#: What a plugin may do to us: anything but stop a person's Ctrl-C.
+_ANY_FAILURE = (Exception, SystemExit)
+
 
 @frozen
 class Check:
@@ -21,7 +24,7 @@ class Check:
 
     subject: str
     mistakes: Sequence[str] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def check_query(collector: Collector, connection: Connection[Source]) -> Check:
@@ -30,7 +33,7 @@ def check_query(collector: Collector, connection: Connection[Source]) -> Check:
     try:
         with connection.use(breaks_source) as source:
             columns = source.check(collector.query)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+    except _ANY_FAILURE as error:
         return Check(subject, [reason_of(error)], error)
     return Check(subject, [] if columns is None else list(_column_mistakes(collector, columns)))
 
@@ -40,7 +43,7 @@ def check_sink(name: str, connection: Connection[Sink]) -> Check:
     try:
         with connection.use(breaks_source) as sink:
             sink.check()
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+    except _ANY_FAILURE as error:
         return Check(f"sink {name}", [reason_of(error)], error)
     return Check(f"sink {name}")
 

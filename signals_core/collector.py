@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from attrs import define, field, frozen
 
 from signals_core.errors import Problem, reason_of
+from signals_core.fields import sameness_of
 from signals_core.metric import Metrics, MetricType
 from signals_core.plugin import Schedule, Sink, Source
 from signals_core.window import PARAMETERS, Grain, Window, zone_named
@@ -114,6 +115,7 @@ def problems_of(collector: Collector) -> Iterator[Problem]:
         yield from _name_problems(key, getattr(collector, key))
     yield from _metric_problems(collector)
     yield from _time_problems(collector)
+    yield from _sink_problems(collector)
     for key in ("timeout", "max_rows"):
         if not getattr(collector, key):
             yield Problem("must be more than zero", path=key)
@@ -161,11 +163,11 @@ def _time_problems(collector: Collector) -> Iterator[Problem]:
         zone_named(collector.timezone)
     except ValueError as error:
         yield Problem(str(error), path="timezone")
-    else:
-        try:
-            _ = collector.buckets
-        except ValueError as error:
-            yield Problem(str(error), path="grain")
+    try:
+        if collector.grain is not None:
+            Grain.parse(collector.grain)
+    except ValueError as error:
+        yield Problem(str(error), path="grain")
     policy = collector.window
     if policy is None:
         return
@@ -180,6 +182,18 @@ def _time_problems(collector: Collector) -> Iterator[Problem]:
     for index, level in enumerate(policy.revise):
         if level <= timedelta():
             yield Problem("must be more than zero", path=f"window.revise[{index}]")
+
+
+def _sink_problems(collector: Collector) -> Iterator[Problem]:
+    seen: dict[Hashable, str] = {}
+    for name, sink in collector.sinks.items():
+        other = seen.setdefault(sameness_of(sink), name)
+        if other != name:
+            yield Problem(
+                f"is the same sink as {other!r}, which would get every metric twice",
+                "take one of the two out",
+                path=f"sinks.{name}",
+            )
 
 
 def _query_problems(collector: Collector) -> Iterator[Problem]:

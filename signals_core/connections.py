@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Condition, Thread
-from typing import Any, Generic, TypeVar
-
-import attrs
+from typing import Generic, TypeVar
 
 from signals_core.errors import Rejected, RetryAfter, Unavailable
-from signals_core.fields import is_own_attrs_class
+from signals_core.fields import sameness_of
 from signals_core.plugin import Plugin
 
 P = TypeVar("P", bound=Plugin)
@@ -114,7 +112,7 @@ class Connections(Generic[P]):
 
     def add(self, plugin: P, limit: int) -> Connection[P]:
         """Return the connection of `plugin`, which may be that of an equal one."""
-        key = _key(plugin)
+        key = sameness_of(plugin)
         if key not in self._by_key:
             self._by_key[key] = Connection(plugin, limit)
         return self._by_key[key]
@@ -137,17 +135,3 @@ def breaks_connection(error: BaseException) -> bool:
 def breaks_source(error: BaseException) -> bool:
     """Whether a failed `read` or `check` says that the plugin must be reopened."""
     return isinstance(error, Unavailable)
-
-
-def _key(value: Any) -> Hashable:
-    """Return something hashable that is equal for equal configurations."""
-    if attrs.has(type(value)):
-        if not is_own_attrs_class(type(value)):
-            return id(value)  # nobody knows what else it holds
-        fields = [each for each in attrs.fields(type(value)) if each.init]
-        return type(value), tuple(_key(getattr(value, each.name)) for each in fields)
-    if isinstance(value, Mapping):
-        return frozenset((key, _key(item)) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return tuple(_key(item) for item in value)
-    return type(value), value if isinstance(value, Hashable) else id(value)

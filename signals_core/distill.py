@@ -251,9 +251,9 @@ class _Distillation:
         if not self.rows:
             yield "the query returned no rows, so there are no metrics"
         if self.nulls:
+            values = "1 value was" if self.nulls == 1 else f"{self.nulls} values were"
             yield (
-                f"{self.nulls} values were NULL and gave no metric "
-                "(where NULL means zero, write COALESCE(…, 0))"
+                f"{values} NULL and gave no metric (where NULL means zero, write COALESCE(…, 0))"
             )
 
     def _lines_of(

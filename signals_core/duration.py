@@ -14,6 +14,9 @@ _MICROSECONDS = {
     "s": 1_000_000,
     "ms": 1_000,
 }
+#: How a duration is written.
+DURATION_FORMS = "write it like 30s, 1h30m or 1.5h"
+
 _PART = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|[smhdw])")
 
 
@@ -31,7 +34,7 @@ def parse_duration(text: str) -> timedelta:
         position = match.end()
         total += Fraction(match["number"]) * _MICROSECONDS[match["unit"]]
     if not text or position != len(text):
-        raise ValueError(f"{text!r} is no duration (write it like 30s, 1h30m or 1.5h)")
+        raise ValueError(f"{text!r} is no duration ({DURATION_FORMS})")
     if total.denominator != 1:
         raise ValueError(f"{text!r} is finer than a microsecond")
     try:

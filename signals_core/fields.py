@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 import types
+from collections.abc import Hashable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -69,13 +74,63 @@ def fields_of(cls: type, *, inside: tuple[type, ...] = ()) -> dict[str, Field]:
     return found
 
 
+def docs_of(cls: type) -> dict[str, str]:
+    """Return what the source of a class says of its fields, by key: the text below each.
+
+    Nothing is said of a field that has none, nor where there is no source.
+    """
+    said: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        said |= _texts_below(base)
+    return {
+        attribute.alias: said[attribute.name]
+        for attribute in attrs.fields(cls)
+        if attribute.name in said
+    }
+
+
+def _texts_below(cls: type) -> dict[str, str]:
+    try:
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for statement, following in pairwise(body.body):
+        match statement, following:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = inspect.cleandoc(text)
+    return found
+
+
 def type_name(kind: Any) -> str:
     """Return a field's type as an author writes it."""
     if kind == Json:
         return "Json"
     if isinstance(kind, type) and not get_args(kind):
         return kind.__name__
+    if (inner := optional_of(kind)) is not None:
+        return f"{type_name(inner)} | None"
+    if isinstance(origin := get_origin(kind), type) and origin is not types.UnionType:
+        return f"{origin.__name__}[{', '.join(map(type_name, get_args(kind)))}]"
     return str(kind).replace("typing.", "")
+
+
+def sameness_of(value: Any) -> Hashable:
+    """Return something hashable that is equal for plugins, or values, configured alike."""
+    if attrs.has(type(value)):
+        if not is_own_attrs_class(type(value)):
+            return id(value)  # nobody knows what else it holds
+        fields = [each for each in attrs.fields(type(value)) if each.init]
+        return type(value), tuple(sameness_of(getattr(value, each.name)) for each in fields)
+    if isinstance(value, Mapping):
+        return frozenset((key, sameness_of(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(sameness_of(item) for item in value)
+    return type(value), value if isinstance(value, Hashable) else id(value)
 
 
 def optional_of(kind: Any) -> Any | None:

@@ -45,6 +45,7 @@ class BrokenPlugin:
     provider: str
     reason: str
     remedy: str
+    error: BaseException | None = field(default=None, eq=False, repr=False)
 
 
 @define
@@ -107,6 +108,8 @@ class Registry:
             )
         close = get_close_matches(name, self.names(kind), n=1)
         known = f"did you mean {close[0]}?" if close else f"known: {', '.join(self.names(kind))}"
+        if self.broken:
+            known += "; signals plugins says what is broken"
         raise PluginError(f"no plugin brings the {kind} type {name!r}", known)
 
     def check_all(self) -> None:
@@ -115,13 +118,14 @@ class Registry:
             self._check(entry)
 
     def _add(self, entry_point: EntryPoint, provider: str) -> None:
-        def refuse(reason: str, remedy: str) -> None:
-            self.broken.append(BrokenPlugin(entry_point.name, provider, reason, remedy))
+        def refuse(reason: str, remedy: str, error: BaseException | None = None) -> None:
+            self.broken.append(BrokenPlugin(entry_point.name, provider, reason, remedy, error))
 
         try:
             module = entry_point.load()
         except _ANY_FAILURE as error:
-            refuse(f"its import failed: {_described(error)}", f"reinstall or upgrade {provider}")
+            remedy = f"reinstall or upgrade {provider}"
+            refuse(f"its import failed: {_described(error)}", remedy, error)
             return
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(Hooks)
@@ -129,7 +133,7 @@ class Registry:
             manager.register(module)
             manager.check_pending()
         except _ANY_FAILURE as error:
-            refuse(*_misspelt(module, error))
+            refuse(*_misspelt(module, error), error)
             return
         found = 0
         for kind in KINDS:
@@ -138,7 +142,7 @@ class Registry:
             try:
                 hook(register=self._registrar(kind, provider, refuse))
             except _ANY_FAILURE as error:
-                refuse(f"its hook failed: {_described(error)}", f"report it to {provider}")
+                refuse(f"its hook failed: {_described(error)}", f"report it to {provider}", error)
         if not found:
             refuse("it has no hook", "decorate signals_register_sources (…) with @hookimpl")
 
@@ -165,7 +169,7 @@ class Registry:
         try:
             entry.load()
         except PluginError as error:
-            broken = BrokenPlugin(entry.name, entry.provider, error.reason, error.remedy)
+            broken = BrokenPlugin(entry.name, entry.provider, error.reason, error.remedy, error)
             if broken not in self.broken:
                 self.broken.append(broken)
 

@@ -15,11 +15,12 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
-from signals_core.duration import format_duration, parse_duration
+from signals_core.duration import DURATION_FORMS, format_duration, parse_duration
 
 _ORIGIN = datetime.min.replace(tzinfo=UTC)
 _MOMENT = timedelta(microseconds=1)
 _CALENDAR = ("1d", "1w", "1mo", "1q", "1y")
+_FORMS = "write it like 30s, 1h, 1d, 1w, 1mo, 1q or 1y"
 _CALENDAR_UNIT = re.compile(r"[0-9.](d|w|mo|q|y)(?![a-z])")
 
 #: The names under which a query may use its window.
@@ -81,9 +82,14 @@ class Grain:
                 f"{text!r} is no grain: calendar units stand alone, as {', '.join(_CALENDAR)} "
                 "(for other lengths write hours: 48h)"
             )
-        length = parse_duration(text)
+        try:
+            length = parse_duration(text)
+        except ValueError as error:
+            if DURATION_FORMS not in str(error):
+                raise
+            raise ValueError(f"{text!r} is no grain ({_FORMS})") from None
         if not length:
-            raise ValueError("a grain of zero holds no time (write it like 30s, 1h or 1d)")
+            raise ValueError(f"a grain of zero holds no time ({_FORMS})")
         return cls(format_duration(length), timezone, length, zone)
 
     @property

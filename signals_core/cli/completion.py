@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+_SHELLS = ("bash", "fish", "zsh")
+
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", metavar="{bash|zsh|fish}", required=False)
 @click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
+def completion(ctx: click.Context, shell: str | None) -> None:
     """Print the completion script of a shell.
 
     \b
@@ -19,7 +21,9 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    found = get_completion_class(shell)
-    assert found is not None
+    found = get_completion_class(shell) if shell in _SHELLS else None
+    if found is None:
+        wrong = "name a shell" if shell is None else f"{shell!r} is no shell known here"
+        raise click.UsageError(f"{wrong}: {', '.join(_SHELLS)}")
     root = ctx.find_root().command
     click.echo(found(root, {}, "signals", "_SIGNALS_COMPLETE").source())

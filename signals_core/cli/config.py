@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from signals_core.cli.choice import matching, name_problems, sound
 from signals_core.cli.options import complete_names, json_option, paths_argument, project_options
-from signals_core.cli.output import Output
+from signals_core.cli.output import Output, counted
 
 if TYPE_CHECKING:
+    from signals_core.check import Check
     from signals_core.config import Loaded
-    from signals_core.runner import Runner
 
 _output = click.make_pass_decorator(Output)
 
@@ -39,7 +39,7 @@ def validate(
     as_json: bool,
     strict: bool,
 ) -> int:
-    """Name every mistake of all files at once, without touching a network.
+    """Name every mistake of all files, without a network.
 
     \b
     Examples:
@@ -54,12 +54,12 @@ def validate(
         prefix = "warning: " if problem.warning and not strict else ""
         output.say(f"{prefix}{problem}")
     _name_passed_over(output, loaded)
-    count = _count(len(loaded.collectors), "collector")
-    verdict = _count(len(mistakes), "mistake") if mistakes else "no mistakes"
     if mistakes:
-        output.say(f"{verdict}; {count} without", fg="red")
+        count = counted(len(loaded.collectors), "collector")
+        output.say(f"{counted(len(mistakes), 'mistake')}; {count} without", fg="red")
         return 2
-    output.say(f"{count}, {verdict}", fg="green")
+    count = counted(len(loaded.collectors) + len(loaded.waiting), "collector")
+    output.say(f"{count}, no mistakes", fg="green")
     return 0
 
 
@@ -76,24 +76,34 @@ def check(
     *,
     as_json: bool,
 ) -> int:
-    """Connect, and check columns, rights and the sinks' credentials. Reads no data.
+    """Connect, and check columns, rights and the sinks' credentials.
+
+    Reads no data and writes none. What has a mistake is named, and the rest is checked.
 
     \b
     Example:
       signals config check shop/
     """
+    from signals_core.runner import Runner
+
     output.listen_to_logs()
-    failed, results = 0, []
-    with _runner((*paths, *configs), project) as runner:
+    loaded = _load((*paths, *configs), project)
+    if name_problems(output, loaded):
+        return 2
+    failed, results, warnings = 0, [], output.collect_warnings()
+    with Runner(sound(loaded)) as runner:
         for result in runner.check():
             failed += bool(result.mistakes)
-            results.append({"subject": result.subject, "mistakes": list(result.mistakes)})
+            results.append(_check_as_json(result, warnings))
+            for warning in warnings:
+                output.say(f"{result.subject}: warning: {warning}", fg="yellow")
+            warnings.clear()
             if not as_json:
                 output.data(f"{result.subject}: {'; '.join(result.mistakes) or 'ok'}")
             output.trace(result.error)
     if as_json:
         output.json(results)
-    return 1 if failed else 0
+    return 2 if loaded.problems else 1 if failed else 0
 
 
 @config.command()
@@ -114,7 +124,7 @@ def invoke(
     """Read once, now, and deliver. NAME may be a glob.
 
     A windowed collector reads its latest due window. For a snapshot collector --at only prints,
-    since what is read is the present.
+    since what is read is the present. A mistake in a collector keeps only that one from running.
 
     \b
     Examples:
@@ -123,13 +133,23 @@ def invoke(
       signals config invoke 'shop.*'
     """
     from signals_core.cli.invoke import invoke_each
+    from signals_core.runner import Runner
 
     output.listen_to_logs()
     loaded = _load(configs, project)
-    _name_passed_over(output, loaded)
-    with _runner_of(loaded) as runner:
-        names = _matching(loaded, name)
-        return invoke_each(output, runner, names, at, dry_run=dry_run)
+    if output.verbose:
+        _name_passed_over(output, loaded)
+    if name_problems(output, loaded):
+        return 2
+    names = matching(loaded, name)
+    chosen = [each for each in sound(loaded) if each.name in names]
+    sound_names = {each.name for each in chosen}
+    left_out = [each for each in names if each not in sound_names]
+    with Runner(chosen) as runner:
+        code = invoke_each(output, runner, at, dry_run=dry_run)
+    for each in left_out:
+        output.say(f"{each}: not run: mend what is named above", fg="red")
+    return 2 if left_out else code
 
 
 @config.command("list")
@@ -153,7 +173,8 @@ def list_(output: Output, configs: tuple[Path, ...], project: Path | None, *, as
         headers = ["NAME", "METRICS", "GRAIN", "SCHEDULE", "SOURCE", "SINKS", "OWNER", "FILE"]
         output.table(headers, [[_cell(value) for value in row.values()] for row in rows])
     _name_passed_over(output, loaded)
-    return _say_problems(output, loaded)
+    name_problems(output, loaded)
+    return 2 if any(not problem.warning for problem in loaded.problems) else 0
 
 
 @config.command()
@@ -169,7 +190,9 @@ def show(
     *,
     as_json: bool,
 ) -> int:
-    """Show a collector merged with what its project shares, masked, with where each value is from.
+    """Show a collector merged with what its project shares.
+
+    Secrets are masked; behind each value is the file and the line that it comes from.
 
     \b
     Example:
@@ -178,51 +201,20 @@ def show(
     from signals_core.cli.show import as_lines, as_tree
 
     loaded = _load(configs, project)
-    names = _matching(loaded, name)
+    is_for_all = name_problems(output, loaded)
+    names = matching(loaded, name)
     chosen = [each for each in loaded.collectors if each.collector.name in names]
     if as_json:
         output.json([as_tree(each.document) for each in chosen])
-    else:
+    elif chosen:
         output.data("\n---\n".join("\n".join(as_lines(each)) for each in chosen))
-    return _say_problems(output, loaded)
+    return 2 if is_for_all or len(chosen) < len(names) else 0
 
 
 def _load(paths: Sequence[Path], project: Path | None) -> Loaded:
     from signals_core.config import load
 
     return load(paths, project=project)
-
-
-def _runner(paths: Sequence[Path], project: Path | None) -> Runner:
-    return _runner_of(_load(paths, project))
-
-
-def _runner_of(loaded: Loaded) -> Runner:
-    from signals_core.runner import Runner
-
-    return Runner.of(loaded)
-
-
-def _matching(loaded: Loaded, pattern: str | None) -> list[str]:
-    """Return the names a pattern picks; without one there must be a single collector."""
-    names = [each.collector.name for each in loaded.collectors]
-    listed = "".join(f"\n  {name}" for name in names)
-    if pattern is None:
-        if len(names) != 1:
-            raise click.UsageError(f"name one of the {len(names)} collectors:{listed}")
-        return names
-    chosen = [name for name in names if name == pattern] or [
-        name for name in names if fnmatchcase(name, pattern)
-    ]
-    if not chosen:
-        raise click.UsageError(f"there is no collector {pattern!r}; there are:{listed}")
-    return chosen
-
-
-def _say_problems(output: Output, loaded: Loaded) -> int:
-    for problem in loaded.problems:
-        output.say(str(problem))
-    return 2 if any(not problem.warning for problem in loaded.problems) else 0
 
 
 def _name_passed_over(output: Output, loaded: Loaded) -> None:
@@ -240,11 +232,15 @@ def _problem_as_json(problem: Any, *, strict: bool) -> dict[str, Any]:
     return {key: mask(value) if isinstance(value, str) else value for key, value in fields.items()}
 
 
+def _check_as_json(result: Check, warnings: Sequence[str]) -> dict[str, Any]:
+    return {
+        "subject": result.subject,
+        "mistakes": list(result.mistakes),
+        "warnings": list(warnings),
+    }
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
     return "" if value is None else str(value)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from signals_core.cli.output import Output
+from signals_core.cli.output import Output, counted
+from signals_core.cli.times import moment_of
 from signals_core.collect import described
 from signals_core.collector import Collector, Reading
-from signals_core.errors import DeliveryError, NotDue, is_surprise, reason_of
+from signals_core.duration import format_duration
+from signals_core.errors import DeliveryError, is_surprise, reason_of
 from signals_core.plugin import Sink
 from signals_core.registry import Registry
 from signals_core.runner import Runner
-from signals_core.window import Window, iso, zone_named
+from signals_core.window import Window, iso
 
 
-def invoke_each(
-    output: Output, runner: Runner, names: Sequence[str], at: str | None, *, dry_run: bool
-) -> int:
-    """Invoke collectors one after the other; a failure does not keep the others from running."""
+def invoke_each(output: Output, runner: Runner, at: str | None, *, dry_run: bool) -> int:
+    """Invoke collectors one after the other; a failure does not keep the others from running.
+
+    What is asked for is looked at for all of them before the first is read.
+    """
+    moments = [None if at is None else _moment(at, each) for each in runner.collectors]
     failed = 0
-    for name in names:
-        collector = runner[name]
-        moment = None if at is None else _moment(at, collector)
-        try:
-            if dry_run or (moment is not None and collector.window is None):
-                _print(output, runner, collector, moment)
-            else:
-                _deliver(output, runner, collector, moment)
-        except DeliveryError as error:
-            failed += 1
-            for sink, reason in error.failed.items():
-                output.say(f"{name}: sink {sink}: {reason}", fg="red")
-            got = ", ".join(error.delivered)
-            output.say(f"{name}: delivered to {got}" if got else f"{name}: no sink has it")
-            output.trace(error)
-        except NotDue as error:
-            raise click.BadParameter(str(error), param_hint="--at") from error
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            failed += 1
-            output.say(f"{name}: {reason_of(error)}", fg="red")
-            output.trace(error)
-            if is_surprise(error) and output.verbose < 2:
-                output.say(f"{name}: -vv shows where it came from", dim=True)
+    with _ended_by_signals():
+        for collector, moment in zip(runner.collectors, moments, strict=True):
+            failed += not _invoked(output, runner, collector, moment, dry_run=dry_run)
     return 1 if failed else 0
+
+
+def _invoked(
+    output: Output, runner: Runner, collector: Collector, moment: datetime | None, *, dry_run: bool
+) -> bool:
+    name = collector.name
+    try:
+        if dry_run or (moment is not None and collector.window is None):
+            _print(output, runner, collector, moment)
+        else:
+            _deliver(output, runner, collector, moment)
+    except KeyboardInterrupt:
+        raise
+    except DeliveryError as error:
+        for sink, reason in error.failed.items():
+            output.say(f"{name}: sink {sink}: {reason}", fg="red")
+        got = ", ".join(error.delivered)
+        output.say(f"{name}: delivered to {got}" if got else f"{name}: no sink has it")
+        output.trace(error)
+    except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
+        output.say(f"{name}: {reason_of(error)}", fg="red")
+        output.trace(error)
+        if is_surprise(error) and output.verbose < 2:
+            output.say(f"{name}: -vv shows where it came from", dim=True)
+    else:
+        return True
+    return False
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM end what runs as Ctrl-C does: a query is cancelled at its server."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _deliver(output: Output, runner: Runner, collector: Collector, moment: datetime | None) -> None:
@@ -76,7 +103,8 @@ def _tell(output: Output, collector: Collector, reading: Reading) -> None:
     for warning in reading.warnings:
         output.say(f"{collector.name}: {warning}", fg="yellow")
     bucket = f" of {_shown(reading.window, collector)}" if reading.window else ""
-    output.say(f"{collector.name}: {len(reading.metrics)} metrics from {reading.rows} rows{bucket}")
+    metrics, rows = counted(len(reading.metrics), "metric"), counted(reading.rows, "row")
+    output.say(f"{collector.name}: {metrics} from {rows}{bucket}")
 
 
 def _shown(window: Window, collector: Collector) -> str:
@@ -86,15 +114,20 @@ def _shown(window: Window, collector: Collector) -> str:
 
 
 def _moment(text: str, collector: Collector) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is no date or time (write it like 2026-01-31 or 2026-01-31T06:00Z)",
-            param_hint="--at",
-        ) from None
-    if collector.grain is None:
+    moment = moment_of(text, collector, "--at")
+    grain, policy = collector.buckets, collector.window
+    if grain is None:
         raise click.BadParameter(
             f"{collector.name} has no grain: there is no bucket to pick", param_hint="--at"
         )
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone_named(collector.timezone))
+    try:
+        window = grain.window(moment)
+    except ValueError as error:
+        raise click.BadParameter(f"{collector.name}: {error}", param_hint="--at") from None
+    if policy is not None and (due := window.end + policy.grace) > datetime.now(UTC):
+        raise click.BadParameter(
+            f"{collector.name}: the window {window} is not due before {iso(due)} "
+            f"(its end and {format_duration(policy.grace)} of grace)",
+            param_hint="--at",
+        )
+    return moment

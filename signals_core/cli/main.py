@@ -93,7 +93,8 @@ def run(arguments: list[str]) -> int:
     output = Output()
     try:
         code = signals.main(arguments, prog_name="signals", standalone_mode=False, obj=output)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code

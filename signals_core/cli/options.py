@@ -35,9 +35,9 @@ def _count_verbose(ctx: click.Context, _: click.Parameter, count: int) -> None:
     ctx.find_root().obj.verbose = count
 
 
-def project_options(command: F) -> F:
-    """Add `-c`, `--project` and `-v`: what is loaded and how much is said."""
-    command = click.option(
+def verbose_option(command: F) -> F:
+    """Add `-v`: how much is said."""
+    return click.option(
         "-v",
         "--verbose",
         count=True,
@@ -45,12 +45,16 @@ def project_options(command: F) -> F:
         callback=_count_verbose,
         help="Say more; -vv also shows tracebacks, masked.",
     )(command)
+
+
+def project_options(command: F) -> F:
+    """Add `-c`, `--project` and `-v`: what is loaded and how much is said."""
     command = click.option(
         "--project",
         type=_PATH,
         metavar="FILE",
         help="The project file, instead of the nearest signals.yaml.",
-    )(command)
+    )(verbose_option(command))
     return click.option(
         "-c",
         "--config",

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 from attrs import define
+
+
+def is_plain() -> bool:
+    """Whether `NO_COLOR` asks for text without colours and other styles."""
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: `1 row`, `2 rows`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @define
@@ -20,13 +31,19 @@ class Output:
         """Print one line for a person on standard error."""
         from signals_core.secret import mask
 
-        click.secho(mask(text), err=True, **style)
+        shown = mask(text)
+        click.echo(click.style(shown, **style) if style and not is_plain() else shown, err=True)
 
     def data(self, text: str) -> None:
         """Print data on standard output."""
         from signals_core.secret import mask
 
-        click.echo(mask(text))
+        try:
+            click.echo(mask(text))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise click.ClickException(f"standard output: {error.strerror}") from None
 
     def json(self, value: Any) -> None:
         """Print a value as JSON on standard output."""
@@ -46,7 +63,7 @@ class Output:
 
         from signals_core.secret import mask
 
-        table = Table(box=None, header_style="bold", pad_edge=False)
+        table = Table(box=None, header_style="" if is_plain() else "bold", pad_edge=False)
         for header in headers:
             table.add_column(header, overflow="fold")
         for row in rows:
@@ -66,6 +83,22 @@ class Output:
         logger.handlers[:] = [handler]
         logger.setLevel(level)
 
+    def collect_warnings(self) -> list[str]:
+        """Keep warnings that are logged from now on in the list returned; do not print them."""
+        import logging
+
+        found: list[str] = []
+
+        class Collecting(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                found.append(record.getMessage())
+
+        logger, collecting = logging.getLogger("signals"), Collecting(logging.WARNING)
+        for handler in logger.handlers:
+            handler.addFilter(lambda record: record.levelno < logging.WARNING)
+        logger.addHandler(collecting)
+        return found
+
     def report(self, error: Exception) -> int:
         """Say what went wrong and return the exit code: no traceback, unless `-vv` asks for it."""
         from signals_core.errors import ConfigError, reason_of
@@ -80,7 +113,7 @@ class Output:
         self.say(reason_of(error), fg="red")
         return 3 if isinstance(error, StoreError) else 1
 
-    def trace(self, error: Exception | None) -> None:
+    def trace(self, error: BaseException | None) -> None:
         """Print a traceback, masked, for the author of a plugin."""
         from traceback import format_exception
 

@@ -16,7 +16,7 @@ def summary(loaded: LoadedCollector) -> dict[str, Any]:
         "name": collector.name,
         "metrics": [definition.name for definition in collector.definitions],
         "grain": None if collector.grain is None else f"{collector.grain} {collector.timezone}",
-        "schedule": _schedule(nodes.get("schedule")),
+        "schedule": _schedule(nodes.get("schedule")) or ("as due" if collector.window else None),
         "source": _reference(nodes.get("source")),
         "sinks": list(collector.sinks),
         "owner": collector.owner,

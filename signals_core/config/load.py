@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ class Loaded:
 
     A problem that is a warning is a reference that leads nowhere now. `waiting` names the
     collectors that have no other problem, and cannot be built without what it stands for.
+    `unsound` names those that are not among `collectors`. `of_all` is what nobody can do without:
+    mistakes in the project's own document, and in the paths that were given.
     """
 
     collectors: list[LoadedCollector]
@@ -45,6 +48,8 @@ class Loaded:
     passed_over: list[str] = field(factory=list)
     project_file: Path | None = None
     waiting: list[str] = field(factory=list)
+    unsound: list[str] = field(factory=list)
+    of_all: list[Problem] = field(factory=list)
 
 
 def load(
@@ -69,13 +74,13 @@ def load(
         if not isinstance(document, Keys) or not is_collector(document):
             passed_over.append(f"{document.mark.file}:{document.mark.line}")
             continue
-        before, said = structurer.mistakes, len(structurer.problems)
+        before, dangling = structurer.mistakes, structurer.dangling
         modern = hoisted(modernise(document, structurer), structurer)
         reader = DocumentReader(with_defaults(modern, shared), structurer, plugins)
         reader.read()
         if structurer.mistakes > before:
             reader.collector = None
-        reader.unresolved = any(each.warning for each in structurer.problems[said:])
+        reader.unresolved = structurer.dangling > dangling
         readers.append(reader)
     plugins.check_shared()
     if shared.defaults is not None:
@@ -95,7 +100,29 @@ def load(
     ]
     if any(not each.warning for each in problems):
         waiting = []  # some of them are wrong, or what they share is
-    return Loaded(collectors, _in_order(problems), passed_over, found.project, waiting)
+    of_all = [*found.problems, *_of_project(problems, found.project, readers)]
+    return Loaded(
+        collectors,
+        _in_order(problems),
+        passed_over,
+        found.project,
+        waiting,
+        [each.name for each in readers if each.collector is None and each.name],
+        _in_order(of_all),
+    )
+
+
+def _of_project(
+    problems: list[Problem], project: Path | None, readers: list[DocumentReader]
+) -> list[Problem]:
+    """Return the mistakes in the project's own document, which ends where a collector begins."""
+    marks = [each.document.mark for each in readers]
+    end = min((mark.line for mark in marks if mark.file == str(project)), default=math.inf)
+    return [
+        each
+        for each in problems
+        if each.file == str(project) and each.line < end and not each.warning
+    ]
 
 
 def _project(file: Path | None, structurer: Structurer) -> tuple[Project, list[Node]]:

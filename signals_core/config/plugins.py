@@ -28,6 +28,7 @@ class _Shared:
     cls: type[Plugin]
     config: Keys
     sound: bool
+    dangling: int = 0
     used: bool = False
     built: list[Plugin | None] = field(factory=list)
 
@@ -160,12 +161,16 @@ class Plugins:
 
     def _instance(self, shared: _Shared) -> Plugin | None:
         """Return the one instance of what is shared, built in the zone of the project."""
-        if not shared.built:
+        if shared.built:
+            self.structurer.dangling += shared.dangling  # told once, and true for each that uses it
+        else:
+            dangling = self.structurer.dangling
             own_fields, _ = self._fields(shared.cls)
             config = shared.config.only(own_fields)
             zone, self.structurer.zone = self.structurer.zone, self.project.zone
             shared.built.append(self._attempt(lambda: self.structurer.build(shared.cls, config)))
             self.structurer.zone = zone
+            shared.dangling = self.structurer.dangling - dangling
         return shared.built[0]
 
     def _spec(self, kind: str, node: Node) -> _Spec:

@@ -15,6 +15,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from parts.metrics import batch_of, metric
 from parts.metrics import metrics as any_metrics
 from signals_core import Metric, Unavailable
-from signals_core.builtin.console import Console
+from signals_core.builtin.console import Console, table
 
 # Writes one batch as the runner would, twice when told to, and says what happened on stderr.
 PROGRAM = """
@@ -112,12 +113,36 @@ def test_a_terminal_gets_an_aligned_table() -> None:
         metric(Decimal("0.50")),
     )
     assert lines == [
-        "metric              country  customer  env       value  of",
-        "core.users.signups  fr                 prod          5  2026-01-01 23:01:00Z",
-        "core.users.signups  de                         1234567  2026-01-01 23:01:00Z",
-        "core.users.signups                           retracted  2026-01-01 23:01:00Z",
-        "core.users.signups           google               0.50  2026-01-01 23:01:00Z",
+        "metric              country  customer  env       value  time",
+        "core.users.signups  fr                 prod          5  2026-01-01T23:01:00Z",
+        "core.users.signups  de                         1234567  2026-01-01T23:01:00Z",
+        "core.users.signups                           retracted  2026-01-01T23:01:00Z",
+        "core.users.signups           google               0.50  2026-01-01T23:01:00Z",
     ]
+
+
+def test_the_start_is_what_a_clock_of_the_grain_shows() -> None:
+    """A bucket begins when its own zone's clock says so, with the distance from UTC."""
+    day = {"grain": "1d", "grain_datetime": datetime(2026, 1, 30, 23, tzinfo=UTC)}
+    lines = printed(
+        metric(1, tags={}, timezone="Europe/Paris", **day),
+        metric(2, tags={}, timezone="UTC", **day),
+    )
+    assert lines == [
+        "metric              value  start",
+        "core.users.signups      1  2026-01-31T00:00:00+01:00",
+        "core.users.signups      2  2026-01-30T23:00:00Z",
+    ]
+
+
+@pytest.mark.parametrize("plain", ["", "1"])
+def test_no_line_ends_with_a_space(monkeypatch: pytest.MonkeyPatch, plain: str) -> None:
+    """What is copied from a terminal holds no padding; with NO_COLOR it holds no styles either."""
+    monkeypatch.setenv("NO_COLOR", plain)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = table(batch_of(metric(5)), sys.stdout).decode()
+    assert not re.search(r" (\x1b\[0m)?$", shown, re.MULTILINE)
+    assert ("\x1b" in shown) is not bool(plain)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -144,8 +169,8 @@ def test_the_width_is_the_terminals() -> None:
         process.communicate()
     lines = terminal.lines()
     assert lines == [
-        "metric       customer  value  of",
-        "core.users.  google        0  2026-01-01 23:01:00Z",
+        "metric       customer  value  time",
+        "core.users.  google        0  2026-01-01T23:01:00Z",
         "signups",
     ]
     assert max(map(len, lines)) == 50
@@ -156,7 +181,7 @@ def test_a_table_that_is_too_wide_folds() -> None:
     lines = printed(metric(7, tags={"text": "one two three four five six"}), width=60)
     assert len(lines) > 2
     assert max(map(len, lines)) <= 60
-    assert lines[1].split()[-3:] == ["7", "2026-01-01", "23:01:00Z"]
+    assert lines[1].split()[-2:] == ["7", "2026-01-01T23:01:00Z"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -96,7 +96,7 @@ def test_invoke_delivers_the_window_of_a_day(signals: Signals, shop: Path) -> No
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines() == [
         (
-            "shop.orders.1d: 1 metrics from 1 rows of 2026-01-01 00:00 to 2026-01-02 00:00 "
+            "shop.orders.1d: 1 metric from 1 row of 2026-01-01 00:00 to 2026-01-02 00:00 "
             "Europe/Paris (2025-12-31T23:00:00Z to 2026-01-01T23:00:00Z)"
         ),
         "shop.orders.1d: delivered to lake",
@@ -164,7 +164,7 @@ def test_list(signals: Signals, shop: Path) -> None:
         "shop.orders.1d",
         "shop.orders.count",
         "1d Europe/Paris",
-        "",
+        "as due",
         "shop",
         "lake",
         "data-team",
@@ -223,7 +223,9 @@ def test_no_project(signals: Signals, project: Path) -> None:
 
 def test_unset_variable(signals: Signals, shop: Path) -> None:
     """An unset variable is a warning in `validate`, an error with `--strict` and elsewhere."""
-    (shop / "stock.yaml").write_text(STOCK.replace("SELECT 5 AS value", "'SELECT ${SHOP_STOCK} AS value'"))
+    (shop / "stock.yaml").write_text(
+        STOCK.replace("SELECT 5 AS value", "'SELECT ${SHOP_STOCK} AS value'")
+    )
     lenient = signals("config", "validate")
     assert lenient.returncode == 0
     assert lenient.stderr.startswith("warning: stock.yaml:5: source.config.sql: ")
@@ -237,7 +239,7 @@ def test_console_at_a_terminal(shop: Path) -> None:
     """At a terminal the console sink prints an aligned table."""
     lines = at_terminal(shop, "config", "invoke", "shop.stock").splitlines()
     assert len(lines) == 2
-    assert lines[0].split() == ["metric", "env", "value", "of"]
+    assert lines[0].split() == ["metric", "env", "value", "start"]
     assert lines[1].split()[:3] == ["shop.stock", "prod", "5"]
 
 
@@ -256,6 +258,59 @@ def test_plugins_of_a_type(signals: Signals) -> None:
     unknown = signals("plugins", "sqlight")
     assert unknown.returncode == 2
     assert "there is no type 'sqlight'" in unknown.stderr
+
+
+def test_plugins_of_a_type_as_json(signals: Signals) -> None:
+    """`plugins TYPE --json` holds the fields with what their class says of them."""
+    (shown,) = json.loads(signals("plugins", "http", "--json").stdout)
+    fields = {field["name"]: field for field in shown["fields"]}
+    assert (shown["kind"], shown["query"]) == ("sink", [])
+    assert fields["token"] == {
+        "name": "token",
+        "type": "Secret | None",
+        "required": False,
+        "default": None,
+        "description": "A bearer token.",
+    }
+    assert (fields["verify_tls"]["default"], fields["timeout"]["default"]) == (True, "30s")
+
+
+def test_plugins_tells_what_a_field_is(signals: Signals) -> None:
+    """Below a field stands the text that stands below it in its class, or in that one's base."""
+    lines = [line.strip() for line in signals("plugins", "http").stdout.splitlines()]
+    assert (
+        lines[lines.index("token            Secret | None, default none") + 1] == "A bearer token."
+    )
+    assert "The most metrics in one batch." in lines
+
+
+@pytest.mark.parametrize("arguments", [[], ["ksh"]])
+def test_completion_of_no_shell(signals: Signals, arguments: list[str]) -> None:
+    """Without a shell that is known, the known ones are named."""
+    done = signals("completion", *arguments)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(": bash, fish, zsh")
+
+
+def test_standard_output_that_is_full(signals: Signals, shop: Path) -> None:
+    """A listing that cannot be written is one clear line: exit 1."""
+    with Path("/dev/full").open("w") as full:
+        done = signals("config", "list", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "Error: standard output: No space left on device"
+
+
+def test_standard_output_that_is_closed(signals: Signals, shop: Path) -> None:
+    """Without a standard output the sink says so, and nothing else is said."""
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *SIGNALS, "config", "invoke", "shop.stock"]
+    done = subprocess.run(
+        command, cwd=shop, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "shop.stock: sink console: standard output is closed",
+        "shop.stock: no sink has it",
+    ]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

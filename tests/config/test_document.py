@@ -396,7 +396,7 @@ nonsense: 1
     )
     assert folder.problems() == [
         "c.yaml:1: name: 'a/b' holds a slash (use dots to separate words)",
-        "c.yaml:2: grain: '1x' is no duration (write it like 30s, 1h30m or 1.5h)",
+        "c.yaml:2: grain: '1x' is no grain (write it like 30s, 1h, 1d, 1w, 1mo, 1q or 1y)",
         "c.yaml:3: metric.name: is missing (it takes str)",
         "c.yaml:3: metric.value: is a list (write text)",
         "c.yaml:4: timeout: 'soon' is not a duration such as 30s, 1h30m or 1.5h",

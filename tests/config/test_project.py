@@ -220,7 +220,7 @@ def test_defaults_are_checked(folder):
     problems = [
         "signals.yaml:3: defaults.max_rows: must be more than zero",
         "signals.yaml:4: defaults.timeout: '1' is not a duration such as 30s, 1h30m or 1.5h",
-        "signals.yaml:5: defaults.grain: '3x' is no duration (write it like 30s, 1h30m or 1.5h)",
+        "signals.yaml:5: defaults.grain: '3x' is no grain (write it like 30s, 1h, 1d, 1w, 1mo, 1q or 1y)",
         "signals.yaml:6: defaults.window.revise[0]: must be more than zero",
         "signals.yaml:7: defaults.sinks[0]: there is no shared sink 'x' (signals.yaml has none)",
         (

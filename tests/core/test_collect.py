@@ -208,7 +208,8 @@ def test_a_query_as_people_read_it():
         Query("SELECT 1\n  FROM a", Secret("shown-to-nobody")), Window(MOMENT, MOMENT)
     )
     assert "sql:\n  SELECT 1\n    FROM a" in shown and "shown-to-nobody" not in shown
-    assert "window_start = 2026-01-01 00:00:00+00:00" in shown
+    assert "window_start = 2026-01-01T00:00:00Z" in shown
+    assert "window_end_local = 2026-01-01T00:00:00\n" in f"{shown}\n"
     assert described(None, None) == ""
 
 

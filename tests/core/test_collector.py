@@ -119,7 +119,17 @@ def test_right(fields):
             {"timezone": "Mars"},
             "timezone: 'Mars' is no time zone (write it like UTC or Europe/Paris)",
         ),
-        ({"grain": "0s"}, "grain: a grain of zero holds no time (write it like 30s, 1h or 1d)"),
+        (
+            {"grain": "0s"},
+            ("grain: a grain of zero holds no time (write it like 30s, 1h, 1d, 1w, 1mo, 1q or 1y)"),
+        ),
+        (
+            {"sinks": {"a": Kept(), "b": Kept()}},
+            (
+                "sinks.b: is the same sink as 'a', which would get every metric twice (take one "
+                "of the two out)"
+            ),
+        ),
         ({"timeout": timedelta()}, "timeout: must be more than zero"),
         ({"timeout": timedelta(-1)}, "timeout: must not be negative"),
         ({"max_rows": 0}, "max_rows: must be more than zero"),
@@ -207,6 +217,23 @@ def test_names_in_another_collection():
     assert told(source=Lists(answer=[])) == []
     assert "the query uses :5" in told(source=Lists(answer=[5, "x"]))[0]
     assert "TypeError" in told(source=Lists(answer=7))[0]
+
+
+def test_zone_and_grain_are_told_together():
+    """A wrong zone hides no wrong grain."""
+    assert [problem.split(":")[0] for problem in told(timezone="Mars", grain="1x")] == [
+        "timezone",
+        "grain",
+    ]
+
+
+def test_sinks_that_differ_are_two():
+    """Two files, or one instance each of what nobody can compare, are two sinks."""
+
+    class Stranger(Kept):
+        """Not decorated: what else it holds is not known."""
+
+    assert told(sinks={"a": Stranger(), "b": Stranger()}) == []
 
 
 def test_all_problems_at_once():

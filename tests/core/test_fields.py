@@ -188,6 +188,9 @@ def test_a_default_that_cannot_be_made():
         (Secret, "Secret"),
         (list[str], "list[str]"),
         (str | None, "str | None"),
+        (Secret | None, "Secret | None"),
+        (dict[str, Secret], "dict[str, Secret]"),
+        (list[Path] | None, "list[Path] | None"),
         (Literal["a"], "Literal['a']"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import threading
@@ -222,3 +223,29 @@ def test_several_collectors_are_named(signals: Signals, write: Write, users: str
     done = signals("config", "invoke", "-c", ".")
     assert done.returncode == 2
     assert done.stderr.endswith("name one of the 2 collectors:\n  a\n  b\n")
+
+
+def test_warnings_of_a_check_name_their_collector(
+    signals: Signals, write: Write, users: str
+) -> None:
+    """What a source warns of stands with the collector that it is about, in JSON too."""
+    for name in ("one", "two"):
+        write(
+            f"{name}.yaml",
+            f"""
+            name: {name}
+            metric: {{name: users, type: COUNT}}
+            schedule: {{interval: 1m}}
+            source:
+              type: postgres
+              config: {{uri: "{users}", sql: SELECT count(*) AS value FROM users}}
+            sinks: {{console: {{type: console}}}}
+            """,
+        )
+    done = signals("config", "check", ".")
+    assert done.returncode == 0
+    for line, name in zip(done.stderr.splitlines(), ("one", "two"), strict=True):
+        assert line.startswith(f"collector {name}: warning: the role postgres is a superuser")
+    one, two, console = json.loads(signals("config", "check", "--json", ".").stdout)
+    assert one["warnings"] == two["warnings"] != []
+    assert (console["subject"], console["warnings"]) == ("sink console", [])

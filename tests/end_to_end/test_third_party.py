@@ -105,6 +105,39 @@ def test_broken_ones_are_listed_and_nothing_else_suffers(
     assert (done.returncode, json.loads(done.stdout)["value"]) == (0, 7)
 
 
+def test_where_a_broken_one_failed(signals: Signals, install: Callable[[str, str], Path]) -> None:
+    """`plugins -vv` shows the traceback of an import that failed, and without it nobody's."""
+    site = install("crash", "import no_such_module")
+    assert signals("plugins", env={"PYTHONPATH": str(site)}).stderr == ""
+    loud = signals("plugins", "-vv", env={"PYTHONPATH": str(site)})
+    assert 'crash.py", line 1' in loud.stderr
+    listed = signals("plugins", "--json", env={"PYTHONPATH": str(site)})
+    (broken,) = json.loads(listed.stdout)["broken"]
+    assert sorted(broken) == ["name", "provider", "reason", "remedy"]
+
+
+def test_a_type_of_a_broken_one(
+    signals: Signals, write: Write, install: Callable[[str, str], Path]
+) -> None:
+    """A type that is not there may be that of a broken plugin: where to look is said."""
+    site = install("crash", "import no_such_module")
+    write("answers.yaml", COLLECTOR)
+    done = signals("config", "validate", ".", env={"PYTHONPATH": str(site)})
+    assert done.returncode == 2
+    assert "; signals plugins says what is broken)" in done.stderr
+
+
+def test_one_that_exits(
+    signals: Signals, write: Write, install: Callable[[str, str], Path]
+) -> None:
+    """A plugin that ends the process, or raises what nobody should, is one line like any other."""
+    site = install("answers", ANSWERS.replace("yield {", "raise SystemExit(9)\n        yield {"))
+    write("answers.yaml", COLLECTOR)
+    done = signals("config", "invoke", "-c", ".", env={"PYTHONPATH": str(site)})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "answers: SystemExit: 9"
+
+
 def test_missing_package_is_named(signals: Signals, write: Write) -> None:
     """A type that nobody brings is told, with the nearest known one."""
     write("answers.yaml", COLLECTOR.replace("type: answers", "type: postgress"))
