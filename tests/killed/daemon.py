@@ -44,6 +44,13 @@ class Daemon:
             assert time.monotonic() < deadline, "it does not start"
             time.sleep(0.005)
 
+    def wait_for_commit(self, seconds: float = 1.0) -> None:
+        """Return as soon as it writes to its store, or when so many seconds have passed."""
+        deadline = time.monotonic() + seconds
+        before = self._store_changed()
+        while self._store_changed() == before and time.monotonic() < deadline:
+            time.sleep(0.0002)
+
     def must_run(self) -> None:
         """Fail when it has ended by itself."""
         assert self._running.poll() is None, f"it ended by itself, with {self._running.returncode}"
@@ -78,6 +85,9 @@ class Daemon:
     def last_words(self) -> str:
         """Return the end of its log."""
         return "\n".join(self._log.read_text().splitlines()[-20:])
+
+    def _store_changed(self) -> list[int]:
+        return [file.stat().st_mtime_ns for file in self._project.glob("state/*-wal")]
 
     @property
     def _running(self) -> subprocess.Popen[bytes]:

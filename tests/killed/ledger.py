@@ -114,7 +114,7 @@ def _stock(shop: Shop, table: Ledger) -> Iterator[str]:
         each.key[2]: each.value for each in stock if each.key[3] == last and each.value is not None
     }
     with psycopg.connect(shop.uri) as connection:
-        now = dict(connection.execute("SELECT item, amount FROM stock").fetchall())
+        now: dict[str, int] = dict(connection.execute("SELECT item, amount FROM stock").fetchall())
     if held != now:
         yield f"stock is {now}, and its last reading says {held}"
 

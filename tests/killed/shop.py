@@ -74,7 +74,9 @@ class Shop:
     def seconds_in_time(self, prefix: str, after_its_start: timedelta) -> set[datetime]:
         """Return the seconds whose step was written so long after its start at the most."""
         with psycopg.connect(self.uri) as connection:
-            steps = dict(connection.execute("SELECT name, at FROM steps").fetchall())
+            steps: dict[str, datetime] = dict(
+                connection.execute("SELECT name, at FROM steps").fetchall()
+            )
         seconds = [
             self.start + SECOND * number for number in range((self.end - self.start).seconds)
         ]
