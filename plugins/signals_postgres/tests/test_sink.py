@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -192,6 +193,14 @@ def test_what_is_there_is_left_as_it_is(make_sink: Make, execute: Execute) -> No
     make_sink(create_table=True).write(batch_of(metric(4)))
     assert execute("SELECT value, note FROM metrics ORDER BY 1") == [(3, "kept"), (4, "kept")]
     assert execute("SELECT value FROM metrics_current ORDER BY 1") == [(3,), (4,)]
+
+
+def test_two_may_make_the_table_at_once(make_sink: Make, execute: Execute) -> None:
+    """Who comes second finds what the first one has made."""
+    sinks = [make_sink(create_table=True) for _ in range(4)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda number: sinks[number].write(batch_of(metric(number))), range(4)))
+    assert execute("SELECT value FROM metrics_current ORDER BY 1") == [(0,), (1,), (2,), (3,)]
 
 
 def test_an_accepted_batch_is_on_the_disk(make_sink: Make, execute: Execute, database: str) -> None:
