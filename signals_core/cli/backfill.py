@@ -255,7 +255,13 @@ def _shown(output: Output, name: str) -> Iterator[Told]:
     from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), _rate(), Remaining())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        redirect_stdout=False,  # what sinks print is theirs
+        redirect_stderr=False,
+    )
+    with bar:
         task = bar.add_task(name, total=None)
         yield lambda progress: bar.update(task, total=progress.total, completed=progress.done)
 

@@ -60,7 +60,7 @@ def of_collectors(
 def of_sink(line: OutboxLine) -> tuple[str, list[str]]:
     """Return the state of a sink, and what is to be said of it."""
     state, remarks = "ok", []
-    waiting = f"{_metrics(line.metrics)} wait for it"
+    waiting = f"{_metrics(line.metrics)} wait{'s' if line.metrics == 1 else ''} for it"
     if line.orphaned:
         state = "orphaned"
         remarks.append(
@@ -118,7 +118,7 @@ def _of_one(
         return Finding(**facts, **_of_snapshot(collector, run, now))
     coverage = store.coverage(key_of(collector))
     if coverage is None:
-        return Finding(state="no run yet", **facts)
+        return Finding(**facts, **_of_unseen(collector, run))
     owed = _owed(collector, coverage, now)
     facts |= _of_coverage(collector, coverage, owed, now)
     remarks = [
@@ -134,6 +134,14 @@ def _of_one(
     elif owed:
         state = "unreachable" if run.outcome == "unreachable" else "late"
     return Finding(state=state, remarks=remarks, **facts)
+
+
+def _of_unseen(collector: Collector, run: Run | None) -> dict[str, Any]:
+    """Tell of a collector whose windows are not known yet: its source was never reached."""
+    if run is None:
+        return {"state": "no run yet"}
+    remark = f"{collector.name}: {run.reason} (it is tried again by itself)"
+    return {"state": "unreachable", "remarks": [remark]}
 
 
 def _of_snapshot(collector: Collector, run: Run | None, now: datetime) -> dict[str, Any]:
