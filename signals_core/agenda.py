@@ -44,8 +44,8 @@ class Unreachable:
 class Snapshots:
     """The agenda of a snapshot collector: it runs at each tick, and after a failure in between.
 
-    `dropped` counts the ticks that came while a run was under way; `not_before` is what the source
-    has asked for.
+    `dropped` counts the ticks that came while a run was under way;
+    `not_before` is what the source has asked for.
     """
 
     collector: Collector
@@ -89,6 +89,11 @@ class Snapshots:
         if self.next_tick <= now:
             self.dropped += 1
             self.next_tick = tick_after(self.collector, now)
+
+    def take_dropped(self) -> int:
+        """Return how many ticks were dropped since this was asked last."""
+        count, self.dropped = self.dropped, 0
+        return count
 
     def worked(self) -> None:
         """Note that a run succeeded."""

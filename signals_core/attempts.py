@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
-from threading import Lock, Thread
+from threading import Thread
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from signals_core import collect
 from signals_core.agenda import Snapshots, Windows
 from signals_core.clock import Clock
-from signals_core.collector import Collector, Reading
-from signals_core.connections import Connection
+from signals_core.collector import Reading
 from signals_core.coverage import Coverage, Span
 from signals_core.errors import Cancelled, RetryAfter, Unavailable, reason_of
-from signals_core.lanes import Lane
+from signals_core.member import Member, Turn
 from signals_core.plugin import Request, Source
 from signals_core.remarks import Remarks
-from signals_core.store import CoverageKey, Outcome, Run, Store, StoreError
+from signals_core.store import Outcome, Run, Store, StoreError
 from signals_core.versions import Versions
 from signals_core.watch import GivenUp, Watch
 from signals_core.window import Window, iso
@@ -29,50 +28,6 @@ _log = logging.getLogger("signals")
 _WAIT_FOR_ROOM = timedelta(seconds=10)
 _AFTER_SURPRISE = timedelta(minutes=1)
 _LONGEST_PAUSE = 86_400.0  # that a source may ask for
-
-Agenda = Snapshots | Windows
-
-
-@define(eq=False)
-class Turn:
-    """A member's turn to run, its own while it lasts.
-
-    `outcome` is that of its one reading; None when it made none, for which `trouble` may be why.
-    """
-
-    outcome: Outcome | None = None
-    trouble: str | None = None
-    is_taken: bool = False
-    is_over: bool = False
-
-
-@define(eq=False)
-class Member:
-    """One collector in the daemon: its agenda, where it queues, and the run that is under way.
-
-    `lock` guards the agenda and `turn`. Only who has the turn changes the coverage.
-    """
-
-    collector: Collector
-    agenda: Agenda
-    source: Connection[Source]
-    lane: Lane
-    sinks: tuple[str, ...]
-    key: CoverageKey | None
-    turn: Turn | None = None
-    lock: Lock = field(factory=Lock)
-
-    @property
-    def name(self) -> str:
-        """The collector's name, for a log line."""
-        return self.collector.name
-
-    def take(self, turn: Turn, may: Callable[[], bool]) -> bool:
-        """Begin a turn, if there is none and it `may`, which is asked under the lock."""
-        with self.lock:
-            if self.turn is None and may():
-                self.turn, turn.is_taken = turn, True
-            return turn.is_taken
 
 
 class Attempts:
@@ -174,7 +129,8 @@ class Attempts:
             else:
                 turn.outcome = "skipped"
                 run = self._run_of(member, None, self._clock.now(), window)
-                self._record(self._ended(run, "skipped", f"it is not over: seen up to {seen}"))
+                reason = f"it is not over: its source shows up to {iso(seen)}"
+                self._record(self._ended(run, "skipped", reason))
 
         self._on_source(member, turn, read)
 
@@ -244,7 +200,7 @@ class Attempts:
         bucket = window or (grain.window(began) if grain else None)
         version = self._versions.next(collector.id, began)
         request = collect.request_for(collector, window, self._clock)
-        run = self._run_of(member, request, began, window)
+        run = evolve(self._run_of(member, request, began, window), window=bucket)
 
         def give_up(thread: Thread) -> None:
             error = Cancelled("the read took longer than its timeout and does not obey a cancel")

@@ -15,7 +15,7 @@ from threading import Condition
 from typing import Self
 
 from signals_core.agenda import Snapshots, Windows
-from signals_core.attempts import Agenda, Attempts, Member, Turn
+from signals_core.attempts import Attempts
 from signals_core.backfill import Progress, Span
 from signals_core.clock import Clock
 from signals_core.collector import Collector
@@ -24,6 +24,7 @@ from signals_core.courier import Couriers
 from signals_core.errands import Errands, Told
 from signals_core.errors import Unavailable, reason_of
 from signals_core.lanes import Lane
+from signals_core.member import Agenda, Member, Turn
 from signals_core.plugin import Sink, Source
 from signals_core.store import CoverageKey, Store, StoreError
 from signals_core.timer import Timer
@@ -209,6 +210,7 @@ class Daemon:
                 self._attempts.scheduled(member, turn)
         finally:
             self._end_turn(member, turn)
+            _tell_dropped(member)
 
     def _end_turn(self, member: Member, turn: Turn) -> None:
         """Give a turn back; of one that was given up before, nothing more comes."""
@@ -244,6 +246,16 @@ class Daemon:
             _log.error("old readings could not be cleared: %s", reason_of(error))
 
 
+def _tell_dropped(member: Member) -> None:
+    with member.lock:
+        agenda = member.agenda
+        count = agenda.take_dropped() if isinstance(agenda, Snapshots) else 0
+    if count:
+        _log.warning(
+            "%s: %d ticks came while a run was under way, and were dropped", member.name, count
+        )
+
+
 def key_of(collector: Collector) -> CoverageKey:
     """Return the key of a windowed collector's coverage."""
     grain = collector.buckets
@@ -254,6 +266,15 @@ def key_of(collector: Collector) -> CoverageKey:
 def sink_name(collector: Collector, key: str) -> str:
     """Return the name under which the store knows a collector's sink."""
     return key if key in collector.shared_sinks else f"{collector.id}/{key}"
+
+
+def sink_named(collector: Collector, name: str) -> str:
+    """Return a sink's name in the store by that name or its own key. Raises `LookupError`."""
+    names = [sink_name(collector, key) for key in collector.sinks]
+    found = sink_name(collector, name) if name in collector.sinks else name
+    if found not in names:
+        raise LookupError(f"{collector.name} has no sink {name!r}; it has: {', '.join(names)}")
+    return found
 
 
 def _every(period: timedelta) -> Callable[[datetime], datetime]:

@@ -8,12 +8,13 @@ from functools import partial
 from threading import Condition
 
 from signals_core.agenda import Windows
-from signals_core.attempts import Attempts, Member, Turn
+from signals_core.attempts import Attempts
 from signals_core.backfill import Progress, Span
 from signals_core.chores import perform
 from signals_core.clock import Clock
 from signals_core.errors import SignalsError, Unavailable, reason_of
 from signals_core.lanes import Lane
+from signals_core.member import Member, Turn
 from signals_core.store import Requested, Store, StoreError
 from signals_core.window import Window
 

@@ -179,20 +179,18 @@ class Runner:
         delivers before it returns, and raises `Unavailable` when the source cannot be reached or a
         sink does not take it: then it stays pending.
 
-        Raises `ValueError` when there is no whole window in the span, and `SignalsError` for a
+        Raises `ValueError` when there is no whole window in the span, and `LookupError` for a
         sink that the collector does not have.
         """
         from signals_core.backfill import Span
-        from signals_core.daemon import sink_name
+        from signals_core.daemon import sink_named
 
         collector = self[name]
         grain = collector.buckets
         if grain is None or collector.window is None:
             raise ValueError(f"{name} has no windows: what a snapshot missed cannot be made up")
         now = self._clock.now()
-        names = sinks and [
-            sink_name(collector, sink) if sink in collector.sinks else sink for sink in sinks
-        ]
+        names = None if sinks is None else [sink_named(collector, sink) for sink in sinks]
         span = Span.whole(
             collector.id, grain, start, min(end or now, now), names, failed_only=failed_only
         )

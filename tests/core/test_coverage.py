@@ -85,7 +85,7 @@ def test_due_is_what_ended_and_was_not_read(read: set[int], seen: float, grace: 
     coverage = Coverage(START)
     for hour in read:
         coverage = coverage.after_reading(window(hour), policy, at(1000))
-    ended = [hour for hour in range(31) if hour + 1 + grace / 60 <= seen]
+    ended = [hour for hour in range(31) if at(hour + 1) + policy.grace <= at(seen)]
     assert due(coverage, policy, seen) == [hour for hour in ended if hour not in read]
 
 
@@ -187,7 +187,7 @@ def test_next_due_agrees_with_due(read: set[int], failed: set[int]) -> None:
         coverage = coverage.after_reading(window(hour), policy, window(hour).end)
     for hour in failed - read:
         coverage = coverage.after_failure(window(hour), "no", at(hour + 1))
-    when = coverage.next_due(GRAIN, policy, START, until=at(100))
+    when = coverage.next_due(GRAIN, policy, at(100), until=at(100))
     assert when is not None
     hours_until = (when - START) / HOUR
     assert not due(coverage, policy, seen=hours_until - 1e-6, now=hours_until - 1e-6)

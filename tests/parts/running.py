@@ -233,10 +233,9 @@ class Rig:
 
     def stop(self, deadline: float = 0) -> None:
         """Stop it, as the end of a process does."""
-        if self.runner is not None:
-            self.runner.stop(deadline)
-            self.runner.close()
-            self.runner = None
+        runner, self.runner = self.runner, None
+        if runner is not None:
+            self.call(lambda: (runner.stop(deadline), runner.close()))
 
     def advance(self, span: timedelta) -> None:
         """Let time pass, from minute to minute."""
