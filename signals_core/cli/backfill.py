@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signals_core.cli.options import complete_names, project_options
-from signals_core.cli.output import Output
-from signals_core.cli.state import holder_of, state_dir_of, state_option
+from signals_core.cli.output import Output, counted
+from signals_core.cli.state import holder_of, left_out, state_dir_of, state_option
 
 if TYPE_CHECKING:
     from signals_core.backfill import Progress, Span
@@ -96,17 +96,16 @@ def backfill(
 
 
 def _windowed(loaded: Loaded, name: str) -> Collector:
+    from signals_core.cli.choice import sound
     from signals_core.errors import ConfigError
 
-    collectors = {each.collector.name: each.collector for each in loaded.collectors}
-    found = next((each for each in collectors.values() if name in (each.name, each.id)), None)
-    if found is None and loaded.problems:
+    if loaded.of_all or name in left_out(loaded):
         raise ConfigError(loaded.problems)
+    collectors = sound(loaded)
+    found = next((each for each in collectors if name in (each.name, each.id)), None)
     if found is None:
-        listed = "".join(f"\n  {each.name}" for each in collectors.values() if each.window)
+        listed = "".join(f"\n  {each.name}" for each in collectors if each.window)
         raise click.UsageError(f"there is no collector {name!r}; with windows there are:{listed}")
-    if any(each.unresolved and each.collector is found for each in loaded.collectors):
-        raise ConfigError(loaded.problems)
     if found.window is None:
         raise click.UsageError(f"{name} has no windows: what a snapshot missed cannot be made up")
     return found
@@ -289,12 +288,17 @@ class _Tenths:
         tenth = progress.done * 10 // max(progress.total, 1)
         if tenth > self._said:
             self._said = tenth
-            self._output.say(f"{self._name}: {progress.done} of {progress.total} windows")
+            self._output.say(
+                f"{self._name}: {progress.done} of {counted(progress.total, 'window')}"
+            )
 
 
 def _verdict(output: Output, name: str, progress: Progress) -> int:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in progress.outcomes.items())
-    output.say(f"{name}: {progress.done} of {progress.total} windows: {counts or 'none'}")
+    if not progress.total:
+        output.say(f"{name}: there is no such window")
+        return 0
+    output.say(f"{name}: {progress.done} of {counted(progress.total, 'window')}: {counts}")
     if progress.failed:
         output.say(f"{name}: `signals history {name}` says why", fg="red")
     return 1 if progress.failed or progress.done < progress.total else 0

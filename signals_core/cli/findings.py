@@ -10,6 +10,9 @@ from typing import Any
 from attrs import field, frozen
 
 from signals_core.agenda import tick_after
+from signals_core.cli.choice import sound
+from signals_core.cli.output import counted
+from signals_core.cli.state import left_out
 from signals_core.collector import Collector
 from signals_core.config import Loaded
 from signals_core.coverage import Coverage, Failure
@@ -42,16 +45,15 @@ def of_collectors(
     store: Store, loaded: Loaded | None, now: datetime, *, is_running: bool
 ) -> Iterator[Finding]:
     """Yield how each collector is: those of the project, those left out, those of the past."""
-    runs, problems = store.last_runs(), _problems_by_file(loaded)
-    for each in loaded.collectors if loaded else ():
-        run = runs.pop(each.collector.id, None)
-        if each.unresolved:
-            remarks = problems.pop(str(each.document.mark.file), ())
-            yield _left_out(each.collector.name, run, remarks)
-        else:
-            yield _of_one(store, each.collector, run, now, is_running=is_running)
-    for file, remarks in problems.items():
-        yield _left_out(file, None, remarks)
+    runs = store.last_runs()
+    unsound = left_out(loaded) if loaded else []
+    for each in sound(loaded) if loaded else ():
+        yield _of_one(store, each, runs.pop(each.id, None), now, is_running=is_running)
+    for name in unsound:
+        run = next((run for run in runs.values() if name in (run.name, run.collector)), None)
+        if run:
+            del runs[run.collector]
+        yield Finding(collector=name, state="left out", **_of_run(run))
     for run in runs.values():
         state = "gone" if loaded else run.outcome
         yield Finding(collector=run.name, state=state, **_of_run(run))
@@ -60,7 +62,7 @@ def of_collectors(
 def of_sink(line: OutboxLine) -> tuple[str, list[str]]:
     """Return the state of a sink, and what is to be said of it."""
     state, remarks = "ok", []
-    waiting = f"{_metrics(line.metrics)} wait{'s' if line.metrics == 1 else ''} for it"
+    waiting = f"{counted(line.metrics, 'metric')} wait{'s' if line.metrics == 1 else ''} for it"
     if line.orphaned:
         state = "orphaned"
         remarks.append(
@@ -81,29 +83,18 @@ def of_sink(line: OutboxLine) -> tuple[str, list[str]]:
             f"{line.reason} (it is tried again by itself)"
         )
     if line.dead_letters:
+        refused = counted(line.dead_letters, "metric")
         remarks.append(
-            f"sink {line.sink} refused {_metrics(line.dead_letters)} for good (`signals outbox "
-            f"list` says why; once it takes them: `signals outbox retry {line.sink}`)"
+            f"sink {line.sink} refused {refused} for good (`signals outbox list` says why; once it "
+            f"takes them: `signals outbox retry {line.sink}`)"
         )
     if line.dropped:
-        readings = "1 reading" if line.dropped == 1 else f"{line.dropped} readings"
+        missed = counted(line.dropped, "reading")
         remarks.append(
-            f"sink {line.sink} misses {readings}: its outbox was full, or was dropped "
-            "(`signals outbox list` names them)"
+            f"sink {line.sink} misses {missed}: its outbox was full, or was dropped (`signals "
+            "outbox list` names them)"
         )
     return state, remarks
-
-
-def _problems_by_file(loaded: Loaded | None) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for problem in loaded.problems if loaded else ():
-        remarks = found.setdefault(problem.file or "configuration", [])
-        remarks.append(f"left out: {problem}")
-    return found
-
-
-def _left_out(name: str, run: Run | None, remarks: Sequence[str]) -> Finding:
-    return Finding(collector=name, state="left out", remarks=remarks, **_of_run(run))
 
 
 def _of_run(run: Run | None) -> dict[str, Any]:
@@ -252,12 +243,7 @@ def _failures(coverage: Coverage) -> list[Failure]:
 
 
 def _windows(count: int) -> str:
-    more = "more than " if count == _MANY else ""
-    return f"{more}{count} window{'' if count == 1 else 's'}"
-
-
-def _metrics(count: int) -> str:
-    return f"{count} metric{'' if count == 1 else 's'}"
+    return f"{'more than ' if count == _MANY else ''}{counted(count, 'window')}"
 
 
 def _times(count: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signals_core.cli.options import json_option, project_options
-from signals_core.cli.output import Output
+from signals_core.cli.output import Output, counted
 from signals_core.cli.state import found_state_dir, state_option
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def list_(
         output.data(f"refused by {letter.sink}: {letter.reason}: {letter.metric.encode().decode()}")
     for each in dropped:
         window = f" of {each.window}" if each.window else ""
+        count, read_at = counted(each.metrics, "metric"), _iso(each.started)
         output.data(
-            f"not kept for {each.sink}: {each.collector}, {each.metrics} metrics{window}, "
-            f"read at {_iso(each.started)}"
+            f"not kept for {each.sink}: {each.collector}, {count}{window}, read at {read_at}"
         )
     return 0
 
@@ -97,9 +97,10 @@ def retry(
     folder, _ = found_state_dir(state_dir, configs, project)
     _line_of(folder, sink)
     done = carried_out(folder, "retry", {"sink": sink})
-    output.say(f"{done['retried']} metrics are pending for {sink} again")
+    output.say(f"pending for {sink} again: {counted(done['retried'], 'metric')}")
     if done["outdated"]:
-        output.say(f"{done['outdated']} were dropped: {sink} has a later reading of their window")
+        count = counted(done["outdated"], "metric")
+        output.say(f"thrown away: {count} of windows of which {sink} has a later reading")
     return 0
 
 
@@ -134,10 +135,11 @@ def drop(
             "the configuration and restart `signals run` first)"
         )
     if line.metrics and not yes:
-        question = f"{line.metrics} metrics are pending for {sink} and will never reach it. Drop?"
+        count = counted(line.metrics, "metric")
+        question = f"Pending for {sink}, which will never get them: {count}. Drop?"
         click.confirm(question, abort=True, err=True)
     done = carried_out(folder, "drop", {"sink": sink})
-    output.say(f"{done['dropped']} metrics for {sink} were dropped")
+    output.say(f"dropped for {sink}: {counted(done['dropped'], 'metric')}")
     return 0
 
 

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from signals_core.cli.options import DURATION, paths_argument, project_options
-from signals_core.cli.output import Output
-from signals_core.cli.state import state_dir_of, state_option
+from signals_core.cli.output import Output, counted
+from signals_core.cli.state import left_out, state_dir_of, state_option
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -82,6 +81,7 @@ def run(
       signals run
       signals run shop/ --state-dir /var/lib/signals --wait-lock 60s --log-format json
     """
+    from signals_core.cli.choice import sound
     from signals_core.config import load
     from signals_core.errors import reason_of
     from signals_core.runner import Runner
@@ -92,16 +92,16 @@ def run(
     told = _told_to_stop()
     given = (*paths, *configs)
     loaded = load(given, project=project)
-    collectors = [each.collector for each in loaded.collectors if not each.unresolved]
+    collectors = sound(loaded)
     _name_problems(loaded)
-    if not collectors or (loaded.problems and (strict or _are_shared(loaded, given))):
+    if not collectors or loaded.of_all or (strict and loaded.problems):
         _log.error("not started: mend what is named above")
         return 2
     folder = state_dir_of(state_dir, given, loaded.project_file)
     try:
         with Runner(collectors, state_dir=folder) as runner:
             if _start(runner, told, wait_lock.total_seconds()):
-                _log.info("runs %s, state in %s", _counted(len(collectors)), folder)
+                _log.info("runs %s, state in %s", counted(len(collectors), "collector"), folder)
                 told.wait()
                 _log.info("stopping")
             runner.stop(deadline.total_seconds())
@@ -114,21 +114,10 @@ def run(
 
 
 def _name_problems(loaded: Loaded) -> None:
-    for place in loaded.passed_over:
-        _log.info("%s: no collector (it has neither source nor metric): passed over", place)
     for problem in loaded.problems:
-        _log.error("left out: %s", problem)
-
-
-def _are_shared(loaded: Loaded, given: Sequence[Path]) -> bool:
-    """Whether a mistake is not a collector's own: in the project file, or a path that is not."""
-    project = str(loaded.project_file) if loaded.project_file else ""
-    shared = {"", project, *(str(path) for path in given if not path.exists())}
-    return any(each.file in shared for each in loaded.problems)
-
-
-def _counted(count: int) -> str:
-    return f"{count} collector" if count == 1 else f"{count} collectors"
+        _log.error("%s", problem)
+    if names := left_out(loaded):
+        _log.error("left out: %s", ", ".join(names))
 
 
 def _start(runner: Runner, told: Event, wait_lock: float) -> bool:

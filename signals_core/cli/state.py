@@ -57,6 +57,12 @@ def found_state_dir(
     return folder, loaded if is_project else None
 
 
+def left_out(loaded: Loaded) -> list[str]:
+    """Return the names of the collectors that have a mistake, or lack a variable."""
+    waiting = [each.collector.name for each in loaded.collectors if each.unresolved]
+    return list(dict.fromkeys((*loaded.unsound, *waiting)))
+
+
 def holder_of(folder: Path) -> str | None:
     """Return which process has the state directory; None when none has."""
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signals_core.cli.options import complete_names, json_option, project_options
-from signals_core.cli.output import Output
+from signals_core.cli.output import Output, counted
 from signals_core.cli.state import found_state_dir, holder_of, state_option
 
 if TYPE_CHECKING:
@@ -53,11 +53,15 @@ def status(
         is_running = holder is not None
         found = list(of_collectors(store, loaded, datetime.now(UTC), is_running=is_running))
         lines = store.outbox()
+    problems = [str(each) for each in loaded.problems] if loaded else []
     if as_json:
         collectors = [_finding_as_json(each) for each in found]
-        output.json({"process": holder, "collectors": collectors, "sinks": _sinks_as_json(lines)})
+        sinks = _sinks_as_json(lines)
+        output.json(
+            {"process": holder, "collectors": collectors, "sinks": sinks, "problems": problems}
+        )
         return 0
-    _print_status(output, found, lines)
+    _print_status(output, found, lines, problems)
     if holder is None:
         output.say("no process has the state directory: nothing runs (start `signals run`)")
     if loaded is None:
@@ -165,12 +169,18 @@ _SINKS = ("SINK", "STATE", "PENDING", "OLDEST", "DEAD LETTERS", "MISSES")
 _RUNS = ("STARTED", "WINDOW", "OUTCOME", "ROWS", "METRICS", "MS", "REASON")
 
 
-def _print_status(output: Output, found: Sequence[Finding], lines: Sequence[OutboxLine]) -> None:
+def _print_status(
+    output: Output,
+    found: Sequence[Finding],
+    lines: Sequence[OutboxLine],
+    problems: Sequence[str],
+) -> None:
     from signals_core.cli.findings import of_sink
 
     sinks = [(line, *of_sink(line)) for line in lines]
     remarks = [remark for each in found for remark in each.remarks]
     remarks += [remark for _, _, said in sinks for remark in said]
+    remarks += [f"{problem}: mend it, and restart `signals run`" for problem in problems]
     _print_table(output, _COLLECTORS, map(_collector_cells, found))
     if sinks:
         output.data("")
@@ -290,7 +300,8 @@ def _facts(found: Found) -> Iterator[tuple[str, str]]:
     yield "collector", run.name if run.name == run.collector else f"{run.name} (id {run.collector})"
     if found.window:
         yield "window", str(found.window)
-    yield "run", f"{run.rows} rows in {run.milliseconds} ms, as {run.origin!r} in the source's log"
+    rows = counted(run.rows, "row")
+    yield "run", f"{rows} in {run.milliseconds} ms, as {run.origin!r} in the source's log"
     yield "query", run.query or ""
     for sink, at in found.deliveries.items():
         yield "delivered", f"to {sink} at {_iso(at)}"

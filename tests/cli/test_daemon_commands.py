@@ -319,20 +319,22 @@ def test_an_invalid_collector(run: Run, signals: Signals, shop: Path) -> None:
     until(lambda: lines(shop / "lake.jsonl"))
     assert [line for line in events(daemon.said) if "ERROR" in line] == [
         (
-            "ERROR signals.run: left out: bad.yaml:3: metric.type: 'GUAGE' is none of its values "
-            "(did you mean GAUGE?)"
+            "ERROR signals.run: bad.yaml:3: metric.type: 'GUAGE' is none of its values (did you "
+            "mean GAUGE?)"
         ),
         (
-            "ERROR signals.run: left out: waiting.yaml:6: owner: the environment variable "
-            "NOBODY_SET is not set (set it, or give a default as in ${NAME:-default})"
+            "ERROR signals.run: waiting.yaml:6: owner: the environment variable NOBODY_SET is not "
+            "set (set it, or give a default as in ${NAME:-default})"
         ),
+        "ERROR signals.run: left out: shop.bad, shop.waiting",
     ]
     assert "runs 1 collector, state in .signals" in daemon.said
     shown = signals("status").stdout
-    assert "bad.yaml\tleft out" in shown
+    assert "shop.bad\tleft out" in shown
     assert "shop.waiting\tleft out" in shown
-    assert "left out: bad.yaml:3: metric.type: 'GUAGE' is none of its values" in shown
-    assert "left out: waiting.yaml:6: owner: " in shown
+    assert "bad.yaml:3: metric.type: 'GUAGE' is none of its values" in shown
+    assert "waiting.yaml:6: owner: " in shown
+    assert len(json.loads(signals("status", "--json").stdout)["problems"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -396,13 +398,13 @@ def test_a_failed_window(run: Run, signals: Signals, shop: Path) -> None:
     again = signals("backfill", "shop.orders.1d", "--start", DAYS[0], "--failed")
     assert again.returncode == 1
     assert again.stderr.splitlines()[-2:] == [
-        "shop.orders.1d: 1 of 1 windows: 1 failed",
+        "shop.orders.1d: 1 of 1 window: 1 failed",
         "shop.orders.1d: `signals history shop.orders.1d` says why",
     ]
     (shop / "orders.yaml").write_text(ORDERS)
     again = signals("backfill", "shop.orders.1d", "--start", DAYS[0], "--failed")
     assert (again.returncode, again.stdout) == (0, "")
-    assert again.stderr.splitlines()[-1] == "shop.orders.1d: 1 of 1 windows: 1 read"
+    assert again.stderr.splitlines()[-1] == "shop.orders.1d: 1 of 1 window: 1 read"
     assert status_of(signals, "shop.orders.1d")["failed"] == []
 
 
@@ -588,7 +590,7 @@ def test_retrying_dead_letters(run: Run, signals: Signals, shop: Path, receiver:
     assert signals("outbox", "list").stdout.count("refused by lake: ") == 4
     receiver.behave()
     done = signals("outbox", "retry", "lake")
-    assert (done.returncode, done.stderr) == (0, "4 metrics are pending for lake again\n")
+    assert (done.returncode, done.stderr) == (0, "pending for lake again: 4 metrics\n")
     until(lambda: [each["name"] for each in receiver.metrics()].count("shop.orders") == 4)
     assert status_of(signals, "lake", "sinks")["dead_letters"] == 0
 
@@ -608,8 +610,8 @@ def test_an_orphaned_sink(run: Run, signals: Signals, shop: Path) -> None:
     assert "the sink lake is no longer configured and has 4 metrics pending" in daemon.said
     assert signals("outbox", "drop", "lake").returncode == 130
     done = signals("outbox", "drop", "lake", "--yes")
-    assert (done.returncode, done.stderr) == (0, "4 metrics for lake were dropped\n")
-    assert signals("outbox", "list").stdout.count("not kept for lake: orders, 1 metrics of ") == 4
+    assert (done.returncode, done.stderr) == (0, "dropped for lake: 4 metrics\n")
+    assert signals("outbox", "list").stdout.count("not kept for lake: orders, 1 metric of ") == 4
     assert "sink lake misses 4 readings" in signals("status").stdout
     unknown = signals("outbox", "drop", "sea")
     assert unknown.returncode == 2
