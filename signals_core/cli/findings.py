@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -21,6 +21,11 @@ from signals_core.duration import format_duration
 from signals_core.store import OutboxLine, Run, Store
 from signals_core.window import Window, iso
 
+CollectorState = Literal[
+    "ok", "late", "failing", "unreachable", "no run yet", "left out", "gone", "unknown"
+]
+SinkState = Literal["ok", "failing", "suspended", "orphaned"]
+
 _MANY = 10_000  # windows that are counted one by one
 _SHOWN = 3  # failures that are told one by one
 
@@ -30,7 +35,7 @@ class Finding:
     """How one collector is; `remarks` say what is wrong and what to do about it."""
 
     collector: str
-    state: str
+    state: CollectorState
     last_run: datetime | None = None
     outcome: str | None = None
     read_until: datetime | None = None
@@ -55,13 +60,13 @@ def of_collectors(
             del runs[run.collector]
         yield Finding(collector=name, state="left out", **_of_run(run))
     for run in runs.values():
-        state = "gone" if loaded else run.outcome
-        yield Finding(collector=run.name, state=state, **_of_run(run))
+        yield Finding(collector=run.name, state="gone" if loaded else "unknown", **_of_run(run))
 
 
-def of_sink(line: OutboxLine) -> tuple[str, list[str]]:
+def of_sink(line: OutboxLine) -> tuple[SinkState, list[str]]:
     """Return the state of a sink, and what is to be said of it."""
-    state, remarks = "ok", []
+    state: SinkState = "ok"
+    remarks = []
     waiting = f"{counted(line.metrics, 'metric')} wait{'s' if line.metrics == 1 else ''} for it"
     if line.orphaned:
         state = "orphaned"
@@ -117,7 +122,7 @@ def _of_one(
         *_of_missing(store, collector, coverage, owed, run, is_running=is_running),
         *_of_skipped(collector, coverage),
     ]
-    state = "ok"
+    state: CollectorState = "ok"
     if run is None:
         state = "no run yet"
     elif coverage.failures:

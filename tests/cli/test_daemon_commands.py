@@ -675,7 +675,7 @@ def test_a_state_directory_alone(signals: Signals, shop: Path, tmp_path: Path) -
     elsewhere.mkdir()
     done = signals("status", "--state-dir", shop / ".signals", cwd=elsewhere)
     assert done.returncode == 0
-    assert done.stdout.startswith("shop.orders.1d\tread\t")
+    assert done.stdout.startswith("shop.orders.1d\tunknown\t")
     assert "without a project no windows are shown (name one with -c)" in done.stderr
     lost = signals("status", cwd=elsewhere)
     assert lost.returncode == 2

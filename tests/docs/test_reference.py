@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
+from typing import get_args
 
 import attrs
 import click
 import pytest
 
 import signals_core
+from signals_core.cli.findings import CollectorState, SinkState
 from signals_core.cli.main import signals
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy
 from signals_core.config.document import _RESERVED, COLLECTOR_KEYS
@@ -19,14 +21,15 @@ from signals_core.config.project import _KEYS
 from signals_core.fields import fields_of
 from signals_core.metric import NAMESPACE, Metric, netstring
 from signals_core.registry import Registry
+from signals_core.store import Outcome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-README, CONFIGURATION, COMMANDS, METRICS, PLUGINS, PYTHON = (
+README, CONFIGURATION, COMMANDS, METRICS, PLUGINS, PYTHON, RUNNING = (
     ROOT / path
     for path in (
         "README.md docs/configuration.md docs/command-line.md docs/metrics.md docs/plugins.md "
-        "docs/python.md"
+        "docs/python.md docs/running.md"
     ).split()
 )
 
@@ -153,6 +156,8 @@ def test_options(name: str) -> None:
     options = [each for each in commands()[name].params if isinstance(each, click.Option)]
     assert _options_in(synopsis) == {option.opts[0] for option in options}
     assert {spelling for option in options for spelling in option.opts} <= explained
+    own = {spelling for code in first_codes(text) for spelling in _options_in(code)}
+    assert own <= {spelling for option in options for spelling in option.opts}
     arguments = [each for each in commands()[name].params if isinstance(each, click.Argument)]
     assert re.findall(r"\[?([A-Z]+)\]?…?$", synopsis) == [
         str(argument.name).upper().removesuffix("S") for argument in arguments
@@ -168,6 +173,23 @@ def test_exit_codes() -> None:
     promised = (signals.help or "").partition("Exit codes:")[2]
     explained = [row[0] for row in rows(section(COMMANDS, "Exit codes"))]
     assert explained == re.findall(r"\b\d+\b", promised)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("signals status", (CollectorState, SinkState)), ("signals history", (Outcome,))],
+)
+def test_states_and_outcomes(name: str, kinds: tuple[object, ...]) -> None:
+    """Each state that `status` shows, and each outcome of a run, is explained, and no other."""
+    words = [word for kind in kinds for word in get_args(kind)]
+    codes = first_codes(section(COMMANDS, name))
+    assert sorted(code for code in codes if not code.startswith("--")) == sorted(words)
+
+
+def test_exit_codes_of_the_daemon() -> None:
+    """The page about running it explains no other exit codes than there are."""
+    codes = [row[0] for row in rows(section(COMMANDS, "Exit codes"))]
+    assert {row[0] for row in rows(section(RUNNING, "Signals and exit codes"))} < set(codes)
 
 
 def test_public_names() -> None:
