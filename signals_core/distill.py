@@ -33,7 +33,7 @@ from signals_core.plugin import Row
 from signals_core.window import Window
 
 _REMEMBERED = 10_000  # tag texts kept per column: bounds memory where every value is new
-_LONGEST_RUN = 500  # rows that are made into metrics column by column
+_LONGEST_RUN = 1_000  # rows that are made into metrics column by column
 _PLAIN = 1 << 62  # integers below this need no care when they become text
 _SHOWN = 200  # characters of a row in an error
 

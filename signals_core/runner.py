@@ -17,6 +17,7 @@ from signals_core.check import Check, check_query, check_sink
 from signals_core.clock import Clock, SystemClock
 from signals_core.collector import Collector, Reading, problems_of
 from signals_core.connections import Connection, Connections
+from signals_core.duration import format_duration
 from signals_core.errors import (
     ConfigError,
     DeliveryError,
@@ -26,7 +27,7 @@ from signals_core.errors import (
 )
 from signals_core.plugin import Sink, Source
 from signals_core.versions import Versions
-from signals_core.window import Grain, Window
+from signals_core.window import Grain, Window, iso
 
 if TYPE_CHECKING:
     from signals_core.backfill import Progress
@@ -292,7 +293,8 @@ class Runner:
         if window.end > due.end:
             raise NotDue(
                 f"{collector.name}: the window {window} is not due before "
-                f"{(window.end + policy.grace).isoformat()} (its end and {policy.grace} of grace)"
+                f"{iso(window.end + policy.grace)} (its end and {format_duration(policy.grace)} of "
+                "grace)"
             )
         return window
 

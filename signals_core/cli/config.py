@@ -11,6 +11,7 @@ import click
 from signals_core.cli.choice import matching, name_problems, sound
 from signals_core.cli.options import complete_names, json_option, paths_argument, project_options
 from signals_core.cli.output import Output, counted
+from signals_core.cli.state import known_to, state_dir_of
 
 if TYPE_CHECKING:
     from signals_core.check import Check
@@ -147,6 +148,13 @@ def invoke(
     left_out = [each for each in names if each not in sound_names]
     with Runner(chosen) as runner:
         code = invoke_each(output, runner, at, dry_run=dry_run)
+    if not dry_run:
+        folder = state_dir_of(None, configs, loaded.project_file)
+        for known in known_to(folder, chosen):
+            output.say(
+                f"{known}: {folder} knows this collector: what invoke sends is outside what is kept "
+                "there (signals backfill reads a window again and keeps it)"
+            )
     for each in left_out:
         output.say(f"{each}: not run: mend what is named above", fg="red")
     return 2 if left_out else code

@@ -13,9 +13,11 @@ import click
 from signals_core.cli.options import F
 
 if TYPE_CHECKING:
+    from signals_core.collector import Collector
     from signals_core.config import Loaded
 
 _FOLDER = ".signals"
+_VARIABLE = "SIGNALS_STATE_DIR"
 
 
 def state_option(command: F) -> F:
@@ -23,7 +25,7 @@ def state_option(command: F) -> F:
     return click.option(
         "--state-dir",
         type=click.Path(path_type=Path, file_okay=False),
-        envvar="SIGNALS_STATE_DIR",
+        envvar=_VARIABLE,
         metavar="DIR",
         help="Where what must not be lost is kept. [default: .signals beside signals.yaml, "
         "else in the folder of the first path]",
@@ -32,6 +34,7 @@ def state_option(command: F) -> F:
 
 def state_dir_of(given: Path | None, paths: Sequence[Path], project_file: Path | None) -> Path:
     """Return the state directory: as given, else beside the project, else by the first path."""
+    given = given or (Path(named) if (named := os.environ.get(_VARIABLE)) else None)
     if given is not None:
         return given
     if project_file is not None:
@@ -55,6 +58,19 @@ def found_state_dir(
         raise click.UsageError("name the state directory with --state-dir, or a project with -c")
     folder = state_dir_of(given, configs, loaded.project_file)
     return folder, loaded if is_project else None
+
+
+def known_to(folder: Path, collectors: Sequence[Collector]) -> list[str]:
+    """Return the names of the collectors of which a state directory keeps readings."""
+    from signals_core.store import Store, StoreError
+
+    if not folder.is_dir():
+        return []
+    try:
+        with Store.look(folder) as store:
+            return [each.name for each in collectors if store.last_version(each.id)]
+    except StoreError:
+        return []
 
 
 def left_out(loaded: Loaded) -> list[str]:

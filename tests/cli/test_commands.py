@@ -345,3 +345,16 @@ def test_version(signals: Signals) -> None:
     from signals_core import __version__
 
     assert signals("--version").stdout.split()[-1] == __version__
+
+
+def test_invoke_beside_a_state_directory(signals: Signals, shop: Path) -> None:
+    """`invoke` says when a state directory knows the collector, and names backfill."""
+    quiet = signals("config", "invoke", "shop.orders.1d", "--at", "2026-01-01")
+    assert "backfill" not in quiet.stderr
+    arguments = ("shop.orders.1d", "--start", "2026-01-01", "--end", "2026-01-02")
+    assert signals("backfill", *arguments).returncode == 0
+    told = signals("config", "invoke", "shop.orders.1d", "--at", "2026-01-01")
+    assert told.stderr.splitlines()[-1] == (
+        "shop.orders.1d: .signals knows this collector: what invoke sends is outside what is kept "
+        "there (signals backfill reads a window again and keeps it)"
+    )
