@@ -152,8 +152,8 @@ def invoke(
         folder = state_dir_of(None, configs, loaded.project_file)
         for known in known_to(folder, chosen):
             output.say(
-                f"{known}: {folder} knows this collector: what invoke sends is outside what is kept "
-                "there (signals backfill reads a window again and keeps it)"
+                f"{known}: {folder} knows this collector: what invoke sends is outside what is "
+                "kept there (signals backfill reads a window again and keeps it)"
             )
     for each in left_out:
         output.say(f"{each}: not run: mend what is named above", fg="red")
