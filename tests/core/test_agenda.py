@@ -131,6 +131,18 @@ def test_a_clock_set_back_takes_all_along() -> None:
     assert (agenda.not_before, agenda.next_tick) == (at(9.25) + 5 * MINUTE, at(10))
 
 
+def test_a_pass_of_a_clock_that_was_ahead() -> None:
+    """A pass opened by a clock that was ahead takes in nothing that ends after the present."""
+    agenda = windows(9000, Coverage(at(0)), schedule=Cron("0 */4 * * *"))
+    agenda.next_run(at(9000))
+    assert agenda.horizon == at(9000)
+    assert agenda.next_run(at(1.5)) < at(1.6) and agenda.horizon == at(1.5)
+    agenda.coverage = agenda.coverage.after_reading(
+        agenda.grain.window(at(0)), agenda.policy, at(1)
+    )
+    assert agenda.next_run(at(1.5)) == at(4)
+
+
 def test_a_clock_that_trembles_is_not_set() -> None:
     """A clock that goes back by less than five seconds changes nothing."""
     agenda = snapshots(10.25, last=10)
