@@ -85,7 +85,9 @@ def signals() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    _let_go_of_standard_output()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -102,7 +104,6 @@ def run(arguments: list[str]) -> int:
         output.say("interrupted")
         return 130
     except BrokenPipeError:
-        _forget_standard_output()
         output.say("standard output: the reader went away")
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it was, no traceback unless asked for
@@ -110,6 +111,10 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _forget_standard_output() -> None:
-    """Keep the interpreter from flushing into the broken pipe when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _let_go_of_standard_output() -> None:
+    """Keep the interpreter from complaining, as it exits, of an output that takes no more."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,8 +17,9 @@ Signals = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return an environment without what could colour or change the output."""
+    """Return an environment without what could colour, buffer or otherwise change the output."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SIGNALS_")}
+    kept.pop("PYTHONUNBUFFERED", None)
     return {**kept, "NO_COLOR": "1", **(extra or {})}
 
 
