@@ -252,7 +252,7 @@ def _tell_dropped(member: Member) -> None:
         count = agenda.take_dropped() if isinstance(agenda, Snapshots) else 0
     if count:
         _log.warning(
-            "%s: %d ticks came while a run was under way, and were dropped", member.name, count
+            "%s: dropped ticks that came while a run was under way: %d", member.name, count
         )
 
 

@@ -26,7 +26,8 @@ class StateLock:
 
     def acquire(self, wait_seconds: float) -> None:
         """Take the lock. Raises `StoreLocked` when another process keeps it for so long."""
-        deadline = time.monotonic() + wait_seconds
+        # One that only looks whether somebody has it holds it for an instant.
+        deadline = time.monotonic() + max(wait_seconds, 2 * _POLL_SECONDS)
         while not self._try():
             if (left := deadline - time.monotonic()) <= 0:
                 raise StoreLocked(

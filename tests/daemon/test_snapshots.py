@@ -135,7 +135,7 @@ def test_ticks_during_a_run_are_dropped(rig: Rig, caplog: pytest.LogCaptureFixtu
     gate.open()
     rig.until("2026-01-01T00:06:30")
     assert minutes(collector.source.times) == ["00:01", "00:05", "00:06"]
-    assert "core.level: 3 ticks came while a run was under way, and were dropped" in caplog.messages
+    assert "core.level: dropped ticks that came while a run was under way: 3" in caplog.messages
 
 
 def test_retry_after_is_not_before(rig: Rig) -> None:
