@@ -79,7 +79,7 @@ schedule: {interval: 1s}
 source: {use: shop, config: {sql: SELECT 5 AS value}}
 """
 
-WAIT = 30.0
+WAIT = 90.0  # longer than the longest pause between two deliveries
 
 
 class Daemon:
