@@ -364,7 +364,8 @@ def test_a_query_that_ignores_its_window(folder):
 
 def test_both_spellings_of_bounds(folder):
     """The local bounds serve as well, and may be mixed."""
-    folder.collector(replaced(WINDOWED, (":window_end", ":window_end_local")))
+    found = folder.collector(replaced(WINDOWED, (":window_end", ":window_end_local")))
+    assert found.source.parameters(found.query) == {"window_start", "window_end_local"}
 
 
 def test_schedules(folder):

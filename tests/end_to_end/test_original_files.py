@@ -115,6 +115,17 @@ def printed(text: str) -> list[dict[str, Any]]:
     return [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
 
 
+def numbers_of(signals: Signals, receiver: Receiver, database: str) -> dict[str, Any]:
+    """Validate `users.yaml` without its servers, invoke it, and return what it prints and posts."""
+    validated = signals("config", "validate", "users.yaml")
+    assert (validated.returncode, validated.stderr) == (0, "1 collector, no mistakes\n")
+    servers = {"TEST_DATABASE": database, "TEST_VECTOR": receiver.uri}
+    done = signals("config", "invoke", "-c", "users.yaml", env=servers)
+    assert done.returncode == 0, done.stderr
+    assert receiver.metrics() == printed(done.stdout)
+    return values_by_customer(printed(done.stdout))
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_postgres_file(
     signals: Signals,
@@ -126,18 +137,7 @@ def test_postgres_file(
     """A Postgres file of the original validates offline, prints its numbers and posts them."""
     chosen = {key: text.format(plain="postgres") for key, text in spelling.items()}
     write("users.yaml", POSTGRES.format(**chosen))
-    validated = signals("config", "validate", "users.yaml")
-    assert (validated.returncode, validated.stderr) == (0, "1 collector, no mistakes\n")
-    done = signals(
-        "config",
-        "invoke",
-        "-c",
-        "users.yaml",
-        env={"TEST_DATABASE": users, "TEST_VECTOR": receiver.uri},
-    )
-    assert done.returncode == 0, done.stderr
-    assert values_by_customer(printed(done.stdout)) == {"amazon": 2, "google": 3}
-    assert receiver.metrics() == printed(done.stdout)
+    assert numbers_of(signals, receiver, users) == {"amazon": 2, "google": 3}
 
 
 @pytest.mark.parametrize("kind", ["mongodb", "metric.mongodb"])
@@ -154,15 +154,4 @@ def test_mongodb_file(
     accounts = ["amazon"] * 2 + ["google"] * 3
     mongo_client[mongo_database].users.insert_many([{"account": name} for name in accounts])
     write("users.yaml", MONGO.format(type=kind, database=mongo_database, extra=""))
-    validated = signals("config", "validate", "users.yaml")
-    assert (validated.returncode, validated.stderr) == (0, "1 collector, no mistakes\n")
-    done = signals(
-        "config",
-        "invoke",
-        "-c",
-        "users.yaml",
-        env={"TEST_DATABASE": mongo_server, "TEST_VECTOR": receiver.uri},
-    )
-    assert done.returncode == 0, done.stderr
-    assert values_by_customer(printed(done.stdout)) == {"amazon": 2, "google": 3}
-    assert receiver.metrics() == printed(done.stdout)
+    assert numbers_of(signals, receiver, mongo_server) == {"amazon": 2, "google": 3}

@@ -104,7 +104,8 @@ def test_a_killed_writer_leaves_no_lock(folder, holder):
     """The lock of a process that was killed is free."""
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    Store.open(folder).close()
+    with Store.open(folder) as store:
+        assert store.runs() == []
 
 
 def test_looking_beside_the_writer(folder, store):
@@ -138,7 +139,8 @@ def test_closing_twice(folder):
     store = Store.open(folder)
     store.close()
     store.close()
-    Store.open(folder).close()
+    with Store.open(folder) as again:
+        assert again.runs() == []
 
 
 @pytest.mark.parametrize("where", ["header", "pages", "cut off", "all"])

@@ -163,6 +163,9 @@ def test_threads_from_before_are_none_of_its_business():
     never = Event()
     thread = Thread(target=never.wait, name="signals left behind", daemon=True)
     thread.start()
-    SimulatedClock(patience=0.05).advance(1)
+    clock = SimulatedClock(patience=0.05)
+    clock.advance(1)
+    assert clock.monotonic() == 1
+    assert thread.is_alive()
     never.set()
     thread.join()

@@ -221,7 +221,7 @@ def test_a_server_that_stands_still_is_given_up(
     assert said.startswith("the connection was lost: ")
 
 
-def test_two_writers_do_not_block_each_other_for_good(make_sink: Make) -> None:
+def test_two_writers_do_not_block_each_other_for_good(make_sink: Make, execute: Execute) -> None:
     """Rows are locked in one order, whatever the order in which they come."""
     one, other = make_sink(create_table=True), make_sink(create_table=True)
     for second in range(5):
@@ -232,6 +232,10 @@ def test_two_writers_do_not_block_each_other_for_good(make_sink: Make) -> None:
         thread.start()
         one.write(batch_of(*versions))
         thread.join()
+    last = MOMENT + timedelta(seconds=4)
+    assert execute("SELECT count(*), min(timestamp), max(timestamp) FROM metrics") == [
+        (len({version.uuid for version in versions}), last, last)
+    ]
 
 
 def test_a_closed_sink_says_so() -> None:
