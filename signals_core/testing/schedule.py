@@ -1,0 +1,5 @@
+"""The conformance kit."""
+
+
+class ScheduleSuite:
+    """Tests a schedule."""

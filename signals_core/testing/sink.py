@@ -1,0 +1,5 @@
+"""The conformance kit."""
+
+
+class SinkSuite:
+    """Tests a sink."""

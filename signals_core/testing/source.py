@@ -1,0 +1,5 @@
+"""The conformance kit."""
+
+
+class SourceSuite:
+    """Tests a source."""
