@@ -20,62 +20,101 @@ _ENDS = {"window_end", "window_end_local"}
 
 @frozen
 class MetricDefinition:
-    """One metric that a collector makes of each row.
-
-    `value` names the column that holds the number. COUNT and SUM are totals of their window and
-    add up; a GAUGE does not.
-    """
+    """One metric that a collector makes of each row."""
 
     name: str
+    """Its name on the wire."""
+
     type: MetricType
+    """COUNT and SUM are totals of their window and add up; a GAUGE does not."""
+
     value: str = "value"
+    """The column that holds the number."""
+
     tags: dict[str, str] = field(factory=dict)
+    """Tags of this metric, beside those of the collector and of the row."""
+
     unit: str | None = None
+    """What the number counts, as EUR."""
+
     description: str | None = None
+    """What the number means."""
 
 
 @frozen
 class WindowPolicy:
-    """Which windows a windowed collector reads, and when.
-
-    `start` is where history begins (None: with the latest window due at first sight), `grace` how
-    long after a window's end to wait for late rows, `catch_up` how many missed windows are made
-    up (None: all), `revise` after which delays a window is read again.
-    """
+    """Which windows a windowed collector reads, and when."""
 
     start: datetime | None = None
+    """Where history begins; none: with the latest window due at first sight."""
+
     grace: timedelta = timedelta(minutes=1)
+    """How long after a window's end to wait for late rows."""
+
     catch_up: int | None = None
+    """How many missed windows are made up; none: all."""
+
     revise: list[timedelta] = field(factory=list)
+    """After which delays a window is read again."""
 
 
 @define(kw_only=True, eq=False)
 class Collector:
     """A query, the metrics made of it, a schedule and sinks: one YAML document.
 
-    Exactly one of `metric` and `metrics` is given. `query` is an instance of the source's `Query`
-    class, None for a source without one. `sinks` maps names to sinks; equal ones share a
-    connection. Those in `shared_sinks` are one sink for all collectors that name them, the others
-    this collector's own.
+    Exactly one of `metric` and `metrics` is given.
     """
 
     name: str
+    """What it is called: unique, as is the id; without slashes."""
+
     source: Source
+    """Where its rows come from."""
+
     query: Any = None
+    """An instance of the source's `Query` class, None for a source without one."""
+
     metric: MetricDefinition | None = None
+    """The metric made of each row."""
+
     metrics: Sequence[MetricDefinition] = ()
+    """Several metrics made of each row, each of a column of its own."""
+
     sinks: Mapping[str, Sink] = field(factory=dict)
+    """Where its metrics go: sinks by name. Equal ones share a connection."""
+
     shared_sinks: Collection[str] = ()
+    """The names of those that are one sink for all collectors; the others are this one's own."""
+
     id: str = field()
+    """Its identity on the wire and in the store, which stays when the name changes."""
+
     grain: str | None = None
+    """The length of its buckets: 30s, 1h, or a calendar unit as 1d, 1w, 1mo, 1q, 1y."""
+
     timezone: str = "UTC"
+    """The zone of calendar grains, of dates and of cron, as Europe/Paris."""
+
     tags: Mapping[str, str] = field(factory=dict)
+    """Tags of all its metrics."""
+
     window: WindowPolicy | None = None
+    """Reads each completed window of the grain; without it, the present state."""
+
     schedule: Schedule | None = None
+    """When it runs; a windowed collector without one reads each window as it falls due."""
+
     timeout: timedelta = timedelta(seconds=60)
+    """How long one read may take."""
+
     max_rows: int = 100_000
+    """The most rows that one read may return."""
+
     owner: str | None = None
+    """Who answers for it."""
+
     description: str | None = None
+    """What it is for."""
 
     @id.default
     def _same_as_name(self) -> str:
