@@ -20,7 +20,7 @@ from parts.postgres import _binaries
 from signals_core import Metric
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/[!_]*.md"))]
 EDITABLE = ROOT / "tests" / "parts" / "editable.py"
 WRITES = "SIGNALS_WRITE_DOCS" in os.environ
 
@@ -63,7 +63,9 @@ def terminal(folder: Path) -> Iterator[Terminal]:
     terminal.close()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).with_suffix("").as_posix()
+)
 def test_examples(
     document: Path, folder: Path, terminal: Terminal, request: pytest.FixtureRequest
 ) -> None:

@@ -24,12 +24,13 @@ from signals_core.registry import Registry
 from signals_core.store import Outcome
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/[!_]*.md"))]
 README, CONFIGURATION, COMMANDS, METRICS, PLUGINS, PYTHON, RUNNING = (
     ROOT / path
     for path in (
-        "README.md docs/configuration.md docs/command-line.md docs/metrics.md docs/plugins.md "
-        "docs/python.md docs/running.md"
+        "README.md docs/reference/configuration.md docs/reference/command-line.md "
+        "docs/reference/metrics.md docs/reference/plugins.md docs/reference/python.md "
+        "docs/how-to/running.md"
     ).split()
 )
 
@@ -240,7 +241,9 @@ def test_sessions_of_nox() -> None:
     assert all(f"\ndef {name}(session: nox.Session)" in sessions for name in named)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).with_suffix("").as_posix()
+)
 def test_links(document: Path) -> None:
     """Each link within the repository leads to a file, and to a heading in it."""
     text = _FENCED.sub("", document.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ What a fenced block is for is told by its language:
 - `json`: a metric in its wire form
 - `console`: commands after `$ `, each with what it prints
 - `sh`, `text`: for the reader alone
+- `{...}`: for what makes the book, and no example
 
 A command that does not end by itself has a line `^C` in what it prints: it is interrupted once all
 before that line is on the screen.
@@ -32,7 +33,7 @@ from shlex import quote
 
 from attrs import frozen
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*|\{.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"(?:#|--) ([\w./-]+\.(?:yaml|py|toml|sql))\n")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _END = "\x1e"
@@ -78,6 +79,7 @@ def blocks_of(path: Path) -> list[Block]:
     return [
         Block(path, text.count("\n", 0, match.start(2)) + 1, match[1], match[2])
         for match in _FENCE.finditer(text)
+        if not match[1].startswith("{")
     ]
 
 
