@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, field, fields
 
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy, problems_of
 from signals_core.config.nodes import Items, Keys, Mark, Node, Scalar, is_null
@@ -20,10 +20,13 @@ from signals_core.window import zone_named
 
 T = TypeVar("T")
 
-COLLECTOR_KEYS = (
-    "name", "id", "metric", "metrics", "grain", "timezone", "tags", "window", "schedule",
-    "source", "sinks", "timeout", "max_rows", "owner", "description",
-)  # fmt: skip
+#: The keys of a document are the fields of its class, apart from what is not written there.
+COLLECTOR_KEYS = tuple(
+    each.name for each in fields(Collector) if each.name not in ("query", "shared_sinks")
+)
+
+#: One of them makes a document a collector.
+MARKS_OF_COLLECTOR = ("source", "metric", "metrics")
 _RESERVED = (
     "tests", "labels", "was", "for_each", "fill", "expect", "plugins", "retention", "receipt",
 )  # fmt: skip
@@ -40,9 +43,7 @@ _INDEX = re.compile(r"\[(\d+)\]")
 
 def is_collector(document: Node) -> bool:
     """Whether a document is meant as a collector; one that is not is passed over."""
-    return isinstance(document, Keys) and bool(
-        document.nodes.keys() & {"source", "metric", "metrics"}
-    )
+    return isinstance(document, Keys) and bool(document.nodes.keys() & set(MARKS_OF_COLLECTOR))
 
 
 def hoisted(document: Keys, structurer: Structurer) -> Keys:

@@ -10,10 +10,20 @@ from signals_core.config.nodes import Keys, Node, Scalar, is_null
 from signals_core.config.structure import Failed, Structurer
 from signals_core.window import zone_named
 
-_KEYS = ("version", "timezone", "sources", "sinks", "defaults")
+#: The keys of a project, and what each is for.
+PROJECT_KEYS = {
+    "version": "The version of this form: 1.",
+    "timezone": "The zone of collectors that name none, as Europe/Paris.",
+    "sources": "Shared sources by name; a collector says source: {use: NAME, config: …}.",
+    "sinks": "Shared sinks by name; a collector says sinks: [NAME].",
+    "defaults": "What holds for collectors that do not say otherwise; tags merge by key.",
+}
+
+#: One of them makes a document a project: no collector has it.
+MARKS_OF_PROJECT = ("version", "sources", "defaults")
 _SECTIONS = ("sources", "sinks", "defaults")
 _RESERVED = ("plugins", "retention")
-_NOT_DEFAULTS = ("id", "metric", "metrics", "name", "source", "timezone")
+NOT_DEFAULTS = ("id", "metric", "metrics", "name", "source", "timezone")
 
 
 @define
@@ -39,9 +49,7 @@ class Project:
 
 def is_project(document: Node) -> bool:
     """Whether a document has a key that only a project has."""
-    return isinstance(document, Keys) and bool(
-        document.nodes.keys() & {"version", "sources", "defaults"}
-    )
+    return isinstance(document, Keys) and bool(document.nodes.keys() & set(MARKS_OF_PROJECT))
 
 
 def read_project(
@@ -56,8 +64,8 @@ def read_project(
     for key in keys.nodes:
         if key in _RESERVED:
             structurer.note(keys.mark_of(key).problem("is reserved for a later version"))
-        elif key not in _KEYS:
-            structurer.unknown(keys, key, _KEYS)
+        elif key not in PROJECT_KEYS:
+            structurer.unknown(keys, key, PROJECT_KEYS)
     _check_version(keys, structurer)
     _read_timezone(keys, project, structurer)
     project.sources = _named(keys, "sources", project, structurer)
@@ -118,7 +126,7 @@ def _defaults(
     document: Keys, project: Project, structurer: Structurer, collector_keys: tuple[str, ...]
 ) -> Keys:
     section = _section(document, "defaults", project, structurer, "write a mapping")
-    allowed = [key for key in collector_keys if key not in _NOT_DEFAULTS]
+    allowed = [key for key in collector_keys if key not in NOT_DEFAULTS]
     for key in section.nodes:
         if key in allowed:
             continue

@@ -7,24 +7,24 @@ from decimal import Decimal
 from math import isfinite
 from typing import NoReturn
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+INTEGER = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def integer(text: str) -> int:
     """Read digits. Raises `ValueError` for anything else."""
-    return int(text) if _INTEGER.fullmatch(text) else _refused(text)
+    return int(text) if INTEGER.fullmatch(text) else _refused(text)
 
 
 def floating(text: str) -> float:
     """Read a finite number. Raises `ValueError`."""
-    number = float(text) if _NUMBER.fullmatch(text) else _refused(text)
+    number = float(text) if NUMBER.fullmatch(text) else _refused(text)
     return number if isfinite(number) else _refused(text)
 
 
 def decimal(text: str) -> Decimal:
     """Read a number, digit by digit. Raises `ValueError`, or `ArithmeticError` for a huge one."""
-    return Decimal(text) if _NUMBER.fullmatch(text) else _refused(text)
+    return Decimal(text) if NUMBER.fullmatch(text) else _refused(text)
 
 
 def boolean(text: str) -> bool:

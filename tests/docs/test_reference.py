@@ -17,7 +17,7 @@ from signals_core.cli.findings import CollectorState, SinkState
 from signals_core.cli.main import signals
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy
 from signals_core.config.document import _RESERVED, COLLECTOR_KEYS
-from signals_core.config.project import _KEYS
+from signals_core.config.project import PROJECT_KEYS
 from signals_core.fields import fields_of
 from signals_core.metric import NAMESPACE, Metric, netstring
 from signals_core.registry import Registry
@@ -86,7 +86,7 @@ def test_defaults_of_a_collector() -> None:
 
 def test_keys_of_the_project_file() -> None:
     """Each key of the project file has its row, and each row is a key."""
-    assert sorted(first_codes(section(CONFIGURATION, "The project file"))) == sorted(_KEYS)
+    assert sorted(first_codes(section(CONFIGURATION, "The project file"))) == sorted(PROJECT_KEYS)
 
 
 def test_reserved_keys() -> None:
