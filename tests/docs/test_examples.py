@@ -24,6 +24,9 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/[!_]*.md"))]
 EDITABLE = ROOT / "tests" / "parts" / "editable.py"
 WRITES = "SIGNALS_WRITE_DOCS" in os.environ
 
+#: What a document may name, and the fixture that returns it: databases of the reader's own.
+SERVERS = {"SHOP_URI": "database", "LAKE_URI": "database", "MONGO_URI": "mongo_server"}
+
 #: A collector, of which an example shows some keys: one without a window, and one with.
 SNAPSHOT = {
     "name": "example",
@@ -70,9 +73,11 @@ def test_examples(
     document: Path, folder: Path, terminal: Terminal, request: pytest.FixtureRequest
 ) -> None:
     """The examples of a document run in order, and print what the document says."""
-    if "$SHOP_URI" in document.read_text(encoding="utf-8"):
-        uri = request.getfixturevalue("database")
-        terminal.run(f"export SHOP_URI={quote(uri)} PATH=$PATH:{_binaries()}")
+    text = document.read_text(encoding="utf-8")
+    for name, fixture in SERVERS.items():
+        if f"${name}" in text:
+            uri = request.getfixturevalue(fixture)
+            terminal.run(f"export {name}={quote(uri)} PATH=$PATH:{_binaries()}")
     for block in blocks_of(document):
         if block.file_name:
             file = folder / block.file_name
