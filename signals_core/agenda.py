@@ -11,8 +11,9 @@ from hashlib import sha256
 from attrs import define, field
 
 from signals_core.collector import Collector, WindowPolicy
-from signals_core.coverage import LATEST, Coverage, Span, retry_delay
+from signals_core.coverage import LATEST, Coverage, Span
 from signals_core.plugin import Schedule
+from signals_core.retries import retry_delay
 from signals_core.window import Grain, Window, zone_named
 
 _MOMENT = timedelta(microseconds=1)

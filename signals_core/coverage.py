@@ -12,10 +12,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from heapq import merge
+from itertools import islice
 
 from attrs import evolve, field, frozen
 
+from signals_core import retries
 from signals_core.collector import WindowPolicy
+from signals_core.retries import Failure, retry_delay
 from signals_core.window import Grain, Window
 
 Span = tuple[datetime, datetime]
@@ -23,8 +26,6 @@ Span = tuple[datetime, datetime]
 #: Later than any window that is ever read, and far enough from the end of the calendar.
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 _MOMENT = timedelta(microseconds=1)
-_FIRST_RETRY = timedelta(minutes=1)
-_LAST_RETRY = timedelta(hours=1)
 
 
 @frozen
@@ -89,20 +90,6 @@ class Intervals:
 
 
 @frozen
-class Failure:
-    """A window that could not be read: why, how often it was tried, and when it is tried again."""
-
-    window: Window
-    reason: str
-    attempts: int
-    retry_at: datetime
-
-    def retried_at(self, now: datetime) -> datetime:
-        """Return when it is tried again; at once where a clock that was ahead has set the time."""
-        return min(self.retry_at, now) if self.retry_at > now + _LAST_RETRY else self.retry_at
-
-
-@frozen
 class Level:
     """One `revise` of a collector: since when it applies, and what has been read at it."""
 
@@ -143,13 +130,15 @@ class Coverage:
         `seen` is W, the instant up to which everything is there; failed windows come when their
         retry has come by the runner's clock `now`.
         """
-        parts = [self._missing(grain, policy, seen)]
+        until = seen - policy.grace
+        again = retries.to_retry(self.failures, now, until)
+        parts: list[Iterable[Window]] = [(self.failures[start].window for start in sorted(again))]
         parts += [self._to_revise(grain, delay, seen) for delay in policy.revise]
-        parts.append(self._to_retry(seen - policy.grace))
+        if not self._holds_back(grain, until, now):
+            parts.append(self._new(grain, until))
         last = None
         for window in merge(*parts, key=lambda each: each.start):
-            failure = self.failures.get(window.start)
-            if window != last and (failure is None or failure.retried_at(now) <= now):
+            if window != last and (window.start not in self.failures or window.start in again):
                 yield window
             last = window
 
@@ -159,11 +148,7 @@ class Coverage:
 
     def first_missing(self, grain: Grain, until: datetime) -> Window | None:
         """Return the first window that ended by `until` of which nothing is recorded."""
-        for span in self._unread(until):
-            for window in grain.windows(*span):
-                if window.start not in self.failures:
-                    return window
-        return None
+        return next(self._new(grain, until), None)
 
     def next_due(
         self, grain: Grain, policy: WindowPolicy, now: datetime, *, until: datetime | None
@@ -173,13 +158,11 @@ class Coverage:
         Of the windows never read those count that end by `until`, none of them without it; what
         is read again counts, and what failed.
         """
-        times = [
-            max(failure.retried_at(now), failure.window.end + policy.grace)
-            for failure in self.failures.values()
-        ]
+        times = [time for time in [retries.next_retry(self.failures, now, policy.grace)] if time]
         first = None if until is None else self.first_missing(grain, until)
         if first is not None:
-            times.append(first.end + policy.grace)
+            due = first.end + policy.grace
+            times.append(max(due, self._waits_until(grain, first, now) or due))
         for delay in policy.revise:
             times += self._first_to_revise(grain, delay)
         return min(times, default=None)
@@ -215,7 +198,7 @@ class Coverage:
             covered=self.covered.adding(window.start, window.end),
             skipped=self.skipped.without(window.start, window.end),
             levels=levels,
-            failures={key: each for key, each in self.failures.items() if key != window.start},
+            failures=retries.after_success(self.failures, window.start, seen),
         )
 
     def after_failure(self, window: Window, reason: str, now: datetime) -> Coverage:
@@ -251,11 +234,24 @@ class Coverage:
         for start, end in self._unread(seen - policy.grace):
             yield from grain.windows(start, end)
 
-    def _to_retry(self, until: datetime) -> Iterator[Window]:
-        """Yield what failed, also where a backfill went before the start of history."""
-        for start in sorted(self.failures):
-            if self.failures[start].window.end <= until:
-                yield self.failures[start].window
+    def _new(self, grain: Grain, until: datetime) -> Iterator[Window]:
+        """Yield the windows of which nothing is recorded."""
+        windows = (each.window for each in self.failures.values())
+        failed = Intervals.of((window.start, window.end) for window in windows)
+        for start, end in (self.covered | self.skipped | failed).gaps(self.start, until):
+            yield from grain.windows(start, end)
+
+    def _holds_back(self, grain: Grain, until: datetime, now: datetime) -> bool:
+        """Whether new windows are to wait, because those before them have failed."""
+        if len(self.failures) < retries.FEW:
+            return False
+        first = self.first_missing(grain, until)
+        waits_until = self._waits_until(grain, first, now) if first else None
+        return waits_until is not None and waits_until > now
+
+    def _waits_until(self, grain: Grain, window: Window, now: datetime) -> datetime | None:
+        before = islice(grain.backwards(self.start, window.start), retries.FEW)
+        return retries.new_waits_until(self.failures, before, now)
 
     def _first_to_revise(self, grain: Grain, delay: timedelta) -> Iterator[datetime]:
         for window in self._to_revise(grain, delay, LATEST):
@@ -271,9 +267,3 @@ class Coverage:
         for start, end in self.covered.spans:
             for gap in level.covered.gaps(max(start, first), min(end, seen - delay)):
                 yield from grain.windows(*gap)
-
-
-def retry_delay(attempts: int) -> timedelta:
-    """Return how long to wait after so many failures: a minute, doubling up to an hour."""
-    doublings = min(attempts - 1, 10)
-    return min(_FIRST_RETRY * (1 << doublings), _LAST_RETRY)

@@ -15,9 +15,10 @@ from signals_core.cli.output import counted
 from signals_core.cli.state import left_out
 from signals_core.collector import Collector
 from signals_core.config import Loaded
-from signals_core.coverage import Coverage, Failure
+from signals_core.coverage import Coverage
 from signals_core.daemon import key_of, sink_name
 from signals_core.duration import format_duration
+from signals_core.retries import Failure
 from signals_core.store import OutboxLine, Run, Store
 from signals_core.window import Window, iso
 

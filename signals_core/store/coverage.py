@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlite3 import IntegrityError
 from typing import Any, NamedTuple
 
-from signals_core.coverage import Coverage, Failure, Intervals, Level, Span
+from signals_core.coverage import Coverage, Intervals, Level, Span
+from signals_core.retries import Failure
 from signals_core.store.collectors import number_of
 from signals_core.store.database import Connection, Database
 from signals_core.store.records import CoverageKey, micros, moment

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signals_core import Grain, Window, WindowPolicy
-from signals_core.coverage import Coverage, Intervals, retry_delay
+from signals_core.coverage import Coverage, Intervals
+from signals_core.retries import retry_delay
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

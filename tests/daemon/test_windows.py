@@ -389,3 +389,17 @@ def test_nothing_is_said_while_all_is_well(rig: Rig, caplog: pytest.LogCaptureFi
     rig.start(rig.windowed(revise=[HOUR]), rig.snapshot())
     rig.advance(3 * HOUR)
     assert caplog.messages == []
+
+
+def test_a_query_that_fails_all_day(rig: Rig) -> None:
+    """A query that fails costs its source few tries an hour; mended, it is made up at once."""
+    rig.source.answer = lambda request: 1 / 0
+    collector = rig.windowed(grain="5m", start=at("2026-01-01"), grace=timedelta(0))
+    rig.start(collector)
+    rig.until("2026-01-01T09:00")
+    tries = [moment for moment in rig.source.times if moment > at("2026-01-01T08:00")]
+    assert len(tries) <= 12 + 12  # what is new, and one try in five minutes
+    rig.source.answer = one
+    rig.advance(6 * MINUTE)
+    assert len(set(rig.sink.starts)) == len(rig.sink.starts) == 9 * 12 + 1
+    assert not rig.coverage(collector).failures

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signals_core import Grain, WindowPolicy
-from signals_core.coverage import Coverage, Failure, Intervals, Level
+from signals_core.coverage import Coverage, Intervals, Level
+from signals_core.retries import Failure
 from signals_core.store import Store
 from store.made import HOUR, KEY, START, covering, window
 
