@@ -123,17 +123,19 @@ class Runner:
         self._sources.close()
         self._sinks.close()
 
-    def start(self, *, wait_lock: float = 0) -> None:
+    def start(self, *, wait_lock: float = 0, on_schedule: bool = True) -> None:
         """Begin to run collectors as they fall due and to deliver, in threads; returns at once.
 
-        Waits up to `wait_lock` seconds for another process to let go of the state directory.
+        Waits up to `wait_lock` seconds for another process to let go of the state directory. With
+        `on_schedule` False nothing is read but what `backfill` is called for, from any thread.
         Raises `StoreError` when it cannot be used, and `ConfigError` for a snapshot collector
         without a schedule.
         """
         if self._daemon is not None:
             return
-        _refuse_unscheduled(self.collectors)
-        self._daemon = self._opened_daemon(self.collectors, wait_lock, on_schedule=True)
+        if on_schedule:
+            _refuse_unscheduled(self.collectors)
+        self._daemon = self._opened_daemon(self.collectors, wait_lock, on_schedule=on_schedule)
         try:
             self._daemon.start()
         except BaseException:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -26,23 +27,38 @@ def name_problems(output: Output, loaded: Loaded) -> bool:
 
 
 def matching(loaded: Loaded, pattern: str | None) -> list[str]:
-    """Return the names that a pattern picks, in order; without one there must be a single one.
+    """Return the names of the collectors that a name, an id or a glob picks, in order.
 
-    Those of collectors with a mistake are among them.
+    Those with a mistake are among them. Without a pattern there must be a single one.
     """
-    names = [each.collector.name for each in loaded.collectors]
-    names += [name for name in loaded.unsound if name not in names]
-    if not names:
-        raise click.UsageError("there is no collector here")
+    ids = {each.collector.name: each.collector.id for each in loaded.collectors}
+    return picked({**ids, **{name: name for name in loaded.unsound if name not in ids}}, pattern)
+
+
+def picked(
+    ids: Mapping[str, str], pattern: str | None, noun: str = "collector", of: str = "here"
+) -> list[str]:
+    """Return the names that a pattern picks: one as it is, one by its id, or those of a glob.
+
+    Without a pattern there must be a single one. Raises `UsageError`, which lists what there is.
+    """
+    if not ids:
+        raise click.UsageError(f"there is no {noun} {of}")
     if pattern is None:
-        if len(names) > 1:
-            raise click.UsageError(f"name one of the {len(names)} collectors:{_listed(names)}")
-        return names
-    chosen = [name for name in names if name == pattern] or [
-        name for name in names if fnmatchcase(name, pattern)
-    ]
+        if len(ids) > 1:
+            raise click.UsageError(
+                f"name one of the {len(ids)} {noun}s, or several as in '*':{_listed(list(ids))}"
+            )
+        return list(ids)
+    chosen = [name for name in ids if name == pattern]
+    chosen = chosen or [name for name, id_ in ids.items() if id_ == pattern]
+    chosen = chosen or [name for name in ids if fnmatchcase(name, pattern)]
     if not chosen:
-        raise click.UsageError(f"there is no collector {pattern!r}; there are:{_listed(names)}")
+        close = get_close_matches(pattern, ids, 1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        raise click.UsageError(
+            f"there is no {noun} {pattern!r}{meant}; there are:{_listed(list(ids))}"
+        )
     return chosen
 
 

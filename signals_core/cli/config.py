@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from signals_core.cli.choice import matching, name_problems, sound
-from signals_core.cli.options import complete_names, json_option, paths_argument, project_options
+from signals_core.cli.options import complete_names, json_option
 from signals_core.cli.output import Output, counted
-from signals_core.cli.state import known_to, state_dir_of
+from signals_core.cli.state import known_to
+from signals_core.cli.target import Target, paths_argument, project_options
 
 if TYPE_CHECKING:
     from signals_core.check import Check
@@ -33,9 +33,7 @@ def config() -> None:
 @_output
 def validate(
     output: Output,
-    paths: tuple[Path, ...],
-    configs: tuple[Path, ...],
-    project: Path | None,
+    target: Target,
     *,
     as_json: bool,
     strict: bool,
@@ -47,7 +45,7 @@ def validate(
       signals config validate               the project here
       signals config validate shop/ --strict
     """
-    loaded = _load((*paths, *configs), project)
+    loaded = target.load()
     mistakes = [each for each in loaded.problems if strict or not each.warning]
     if as_json:
         output.json([_problem_as_json(each, strict=strict) for each in loaded.problems])
@@ -71,9 +69,7 @@ def validate(
 @_output
 def check(
     output: Output,
-    paths: tuple[Path, ...],
-    configs: tuple[Path, ...],
-    project: Path | None,
+    target: Target,
     *,
     as_json: bool,
 ) -> int:
@@ -88,7 +84,7 @@ def check(
     from signals_core.runner import Runner
 
     output.listen_to_logs()
-    loaded = _load((*paths, *configs), project)
+    loaded = target.load()
     if name_problems(output, loaded):
         return 2
     failed, results, warnings = 0, [], output.collect_warnings()
@@ -116,8 +112,7 @@ def check(
 def invoke(
     output: Output,
     name: str | None,
-    configs: tuple[Path, ...],
-    project: Path | None,
+    target: Target,
     at: str | None,
     *,
     dry_run: bool,
@@ -137,7 +132,7 @@ def invoke(
     from signals_core.runner import Runner
 
     output.listen_to_logs()
-    loaded = _load(configs, project)
+    loaded = target.load()
     if output.verbose:
         _name_passed_over(output, loaded)
     if name_problems(output, loaded):
@@ -149,7 +144,7 @@ def invoke(
     with Runner(chosen) as runner:
         code = invoke_each(output, runner, at, dry_run=dry_run)
     if not dry_run:
-        folder = state_dir_of(None, configs, loaded.project_file)
+        folder = target.state_dir(loaded)
         for known in known_to(folder, chosen):
             output.say(
                 f"{known}: {folder} knows this collector: what invoke sends is outside what is "
@@ -164,7 +159,7 @@ def invoke(
 @project_options
 @json_option
 @_output
-def list_(output: Output, configs: tuple[Path, ...], project: Path | None, *, as_json: bool) -> int:
+def list_(output: Output, target: Target, *, as_json: bool) -> int:
     """List the collectors there are.
 
     \b
@@ -173,7 +168,7 @@ def list_(output: Output, configs: tuple[Path, ...], project: Path | None, *, as
     """
     from signals_core.cli.show import summary
 
-    loaded = _load(configs, project)
+    loaded = target.load()
     rows = [summary(each) for each in loaded.collectors]
     if as_json:
         output.json(rows)
@@ -193,8 +188,7 @@ def list_(output: Output, configs: tuple[Path, ...], project: Path | None, *, as
 def show(
     output: Output,
     name: str | None,
-    configs: tuple[Path, ...],
-    project: Path | None,
+    target: Target,
     *,
     as_json: bool,
 ) -> int:
@@ -208,7 +202,7 @@ def show(
     """
     from signals_core.cli.show import as_lines, as_tree
 
-    loaded = _load(configs, project)
+    loaded = target.load()
     is_for_all = name_problems(output, loaded)
     names = matching(loaded, name)
     chosen = [each for each in loaded.collectors if each.collector.name in names]
@@ -217,12 +211,6 @@ def show(
     elif chosen:
         output.data("\n---\n".join("\n".join(as_lines(each)) for each in chosen))
     return 2 if is_for_all or len(chosen) < len(names) else 0
-
-
-def _load(paths: Sequence[Path], project: Path | None) -> Loaded:
-    from signals_core.config import load
-
-    return load(paths, project=project)
 
 
 def _name_passed_over(output: Output, loaded: Loaded) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_PATH = click.Path(path_type=Path)
 
 
 class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer clicks only
@@ -47,34 +44,9 @@ def verbose_option(command: F) -> F:
     )(command)
 
 
-def project_options(command: F) -> F:
-    """Add `-c`, `--project` and `-v`: what is loaded and how much is said."""
-    command = click.option(
-        "--project",
-        type=_PATH,
-        metavar="FILE",
-        help="The project file, instead of the nearest signals.yaml.",
-    )(verbose_option(command))
-    return click.option(
-        "-c",
-        "--config",
-        "configs",
-        type=_PATH,
-        multiple=True,
-        metavar="PATH",
-        help="A file or directory to load; may be repeated. "
-        "[default: the project found upward from here]",
-    )(command)
-
-
 def json_option(command: F) -> F:
     """Add `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
-def paths_argument(command: F) -> F:
-    """Add paths as arguments, the same as `-c`."""
-    return click.argument("paths", nargs=-1, type=_PATH, metavar="[PATH]...")(command)
 
 
 def complete_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signals_core.cli.options import json_option, project_options
+from signals_core.cli.options import json_option
 from signals_core.cli.output import Output, counted
-from signals_core.cli.state import found_state_dir, state_option
+from signals_core.cli.target import Target, state_options
 
 if TYPE_CHECKING:
     from signals_core.store import DeadLetter, Dropped, OutboxLine
@@ -25,15 +25,12 @@ def outbox() -> None:
 
 
 @outbox.command("list")
-@project_options
-@state_option
+@state_options
 @json_option
 @_output
 def list_(
     output: Output,
-    configs: tuple[Path, ...],
-    project: Path | None,
-    state_dir: Path | None,
+    target: Target,
     *,
     as_json: bool,
 ) -> int:
@@ -45,7 +42,7 @@ def list_(
     """
     from signals_core.store import Store
 
-    folder, _ = found_state_dir(state_dir, configs, project)
+    folder, _ = target.found()
     with Store.look(folder) as store:
         lines, letters, dropped = store.outbox(), store.dead_letters(), store.dropped()
     if as_json:
@@ -74,15 +71,12 @@ def list_(
 
 @outbox.command()
 @click.argument("sink")
-@project_options
-@state_option
+@state_options
 @_output
 def retry(
     output: Output,
     sink: str,
-    configs: tuple[Path, ...],
-    project: Path | None,
-    state_dir: Path | None,
+    target: Target,
 ) -> int:
     """Put a sink's dead letters back into its outbox.
 
@@ -94,7 +88,7 @@ def retry(
     """
     from signals_core.cli.requests import carried_out
 
-    folder, _ = found_state_dir(state_dir, configs, project)
+    folder, _ = target.found()
     _line_of(folder, sink)
     done = carried_out(folder, "retry", {"sink": sink})
     output.say(f"pending for {sink} again: {counted(done['retried'], 'metric')}")
@@ -106,16 +100,13 @@ def retry(
 
 @outbox.command()
 @click.argument("sink")
-@project_options
-@state_option
+@state_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_output
 def drop(
     output: Output,
     sink: str,
-    configs: tuple[Path, ...],
-    project: Path | None,
-    state_dir: Path | None,
+    target: Target,
     *,
     yes: bool,
 ) -> int:
@@ -127,7 +118,7 @@ def drop(
     """
     from signals_core.cli.requests import carried_out
 
-    folder, _ = found_state_dir(state_dir, configs, project)
+    folder, _ = target.found()
     line = _line_of(folder, sink)
     if line.metrics and not line.orphaned:
         raise click.UsageError(

@@ -6,16 +6,16 @@ import logging
 import os
 import signal
 import time
-from pathlib import Path
 from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
-from signals_core.cli.options import DURATION, paths_argument, project_options
+from signals_core.cli.options import DURATION
 from signals_core.cli.output import Output, counted
-from signals_core.cli.state import left_out, state_dir_of, state_option
+from signals_core.cli.state import left_out
+from signals_core.cli.target import Target, paths_argument, state_options
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -33,8 +33,7 @@ _SAME_MOMENT = 0.2
 
 @click.command()
 @paths_argument
-@project_options
-@state_option
+@state_options
 @click.option("--strict", is_flag=True, help="Refuse to start when any collector has a mistake.")
 @click.option(
     "--wait-lock",
@@ -60,10 +59,7 @@ _SAME_MOMENT = 0.2
 @click.make_pass_decorator(Output)
 def run(
     output: Output,
-    paths: tuple[Path, ...],
-    configs: tuple[Path, ...],
-    project: Path | None,
-    state_dir: Path | None,
+    target: Target,
     wait_lock: timedelta,
     deadline: timedelta,
     log_format: str,
@@ -82,7 +78,6 @@ def run(
       signals run shop/ --state-dir /var/lib/signals --wait-lock 60s --log-format json
     """
     from signals_core.cli.choice import sound
-    from signals_core.config import load
     from signals_core.errors import reason_of
     from signals_core.runner import Runner
     from signals_core.store import StoreError
@@ -90,14 +85,13 @@ def run(
     output.listen_to_logs(log_format)
     _log.setLevel(logging.DEBUG if output.verbose > 1 else logging.INFO)
     told = _told_to_stop()
-    given = (*paths, *configs)
-    loaded = load(given, project=project)
+    loaded = target.load()
     collectors = sound(loaded)
     _name_problems(loaded)
     if not collectors or loaded.of_all or (strict and loaded.problems):
         _log.error("not started: mend what is named above")
         return 2
-    folder = state_dir_of(state_dir, given, loaded.project_file)
+    folder = target.state_dir(loaded)
     try:
         with Runner(collectors, state_dir=folder) as runner:
             if _start(runner, told, wait_lock.total_seconds()):

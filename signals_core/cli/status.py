@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from signals_core.cli.options import complete_names, json_option, project_options
+from signals_core.cli.options import complete_names, json_option
 from signals_core.cli.output import Output, counted
-from signals_core.cli.state import found_state_dir, holder_of, state_option
+from signals_core.cli.state import holder_of
+from signals_core.cli.target import Target, state_options
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,15 +24,12 @@ _output = click.make_pass_decorator(Output)
 
 
 @click.command()
-@project_options
-@state_option
+@state_options
 @json_option
 @_output
 def status(
     output: Output,
-    configs: tuple[Path, ...],
-    project: Path | None,
-    state_dir: Path | None,
+    target: Target,
     *,
     as_json: bool,
 ) -> int:
@@ -47,7 +44,7 @@ def status(
     from signals_core.cli.findings import of_collectors
     from signals_core.store import Store
 
-    folder, loaded = found_state_dir(state_dir, configs, project)
+    folder, loaded = target.found()
     holder = holder_of(folder)
     with Store.look(folder) as store:
         is_running = holder is not None
@@ -70,67 +67,65 @@ def status(
 
 
 @click.command()
-@click.argument("name", shell_complete=complete_names)
-@project_options
-@state_option
-@json_option
+@click.argument("name", required=False, shell_complete=complete_names)
 @click.option(
     "--limit",
     type=click.IntRange(1),
     default=50,
     metavar="COUNT",
-    show_default=True,
-    help="The most runs to show.",
+    help="The most runs to show.  [default: 50]",
 )
+@json_option
+@state_options
 @_output
 def history(
     output: Output,
-    name: str,
-    configs: tuple[Path, ...],
-    project: Path | None,
-    state_dir: Path | None,
+    name: str | None,
+    target: Target,
     limit: int,
     *,
     as_json: bool,
 ) -> int:
-    """Show what happened to a collector, newest first. NAME is its name or its id.
+    """Show what happened to a collector, newest first: its runs of the last 35 days.
+
+    NAME may be a glob: the runs of several collectors are shown as they happened.
 
     \b
-    Example:
+    Examples:
       signals history shop.orders.1d --limit 10
+      signals history 'shop.*' --json
     """
+    from signals_core.cli.choice import picked
     from signals_core.store import Store
 
-    folder, loaded = found_state_dir(state_dir, configs, project)
+    folder, loaded = target.found()
     with Store.look(folder) as store:
         ids = {run.name: run.collector for run in store.last_runs().values()}
-        for each in loaded.collectors if loaded else ():
-            ids[each.collector.name] = each.collector.id
-        runs = store.runs(ids.get(name, name), limit)
-    if not runs and name not in (*ids, *ids.values()):
-        known = "".join(f"\n  {each}" for each in sorted(ids)) or " none"
-        raise click.UsageError(f"nothing is known of {name!r}; there are:{known}")
-    if not runs:
-        output.say(f"{name} has not run yet")
+        collectors = [each.collector for each in loaded.collectors] if loaded else []
+        ids |= {each.name: each.id for each in collectors}
+        names = picked(ids, name, of=f"in {folder}")
+        found = [run for id_ in {ids[each] for each in names} for run in store.runs(id_, limit)]
+    runs = sorted(found, key=lambda run: run.started, reverse=True)[:limit]
     if as_json:
         output.json([_run_as_json(run) for run in runs])
     elif runs:
         _print_table(output, _RUNS, map(_run_cells, runs))
+    have_run = {run.collector for run in found}
+    for each in names:
+        if ids[each] not in have_run:
+            output.say(f"{each} has not run yet")
     return 0
 
 
 @click.command()
 @click.argument("uuid", type=click.UUID)
-@project_options
-@state_option
+@state_options
 @json_option
 @_output
 def explain(
     output: Output,
     uuid: Any,
-    configs: tuple[Path, ...],
-    project: Path | None,
-    state_dir: Path | None,
+    target: Target,
     *,
     as_json: bool,
 ) -> int:
@@ -142,7 +137,7 @@ def explain(
     """
     from signals_core.store import Store
 
-    folder, _ = found_state_dir(state_dir, configs, project)
+    folder, _ = target.found()
     with Store.look(folder) as store:
         found = store.find(uuid)
     if not found:
@@ -166,7 +161,7 @@ def explain(
 
 _COLLECTORS = ("COLLECTOR", "STATE", "LAST RUN", "READ UNTIL", "LATE", "MISSING", "SKIPPED")
 _SINKS = ("SINK", "STATE", "PENDING", "OLDEST", "DEAD LETTERS", "MISSES")
-_RUNS = ("STARTED", "WINDOW", "OUTCOME", "ROWS", "METRICS", "MS", "REASON")
+_RUNS = ("COLLECTOR", "STARTED", "WINDOW", "OUTCOME", "ROWS", "METRICS", "MS", "REASON")
 
 
 def _print_status(
@@ -276,6 +271,7 @@ def _sinks_as_json(lines: Sequence[OutboxLine]) -> list[dict[str, Any]]:
 
 def _run_as_json(run: Run) -> dict[str, Any]:
     return {
+        "collector": run.name,
         "started": _iso(run.started),
         "window": str(run.window) if run.window else None,
         "outcome": run.outcome,
@@ -288,7 +284,7 @@ def _run_as_json(run: Run) -> dict[str, Any]:
 
 def _run_cells(run: Run) -> list[str]:
     counts = (run.rows, run.metrics, run.milliseconds)
-    return _cells(run.started, run.window, run.outcome, *counts, run.reason)
+    return _cells(run.name, run.started, run.window, run.outcome, *counts, run.reason)
 
 
 def _facts(found: Found) -> Iterator[tuple[str, str]]:

@@ -152,9 +152,10 @@ def test_unknown_name(signals: Signals, shop: Path) -> None:
     """A name that is none lists those there are."""
     done = signals("config", "invoke", "shop.order")
     assert done.returncode == 2
-    assert "there is no collector 'shop.order'; there are:\n  shop.orders.1d\n  shop.stock" in (
-        done.stderr
-    )
+    assert (
+        "there is no collector 'shop.order' (did you mean shop.orders.1d?); there are:\n"
+        "  shop.orders.1d\n  shop.stock"
+    ) in done.stderr
 
 
 def test_list(signals: Signals, shop: Path) -> None:

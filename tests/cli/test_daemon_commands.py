@@ -390,7 +390,7 @@ def test_a_failed_window(run: Run, signals: Signals, shop: Path) -> None:
         f"shop.orders.1d: window {window_of(DAYS[1])}: malformed JSON (tried once, again at "
     )
     plan = ["backfill", "shop.orders.1d", "--start", DAYS[0], "--plan"]
-    states = [line.split("\t")[2] for line in signals(*plan).stdout.splitlines()]
+    states = [line.split("\t")[3] for line in signals(*plan).stdout.splitlines()]
     assert states == ["read", "failed: malformed JSON", "read", "read"]
     assert len(signals(*plan, "--failed").stdout.splitlines()) == 1
     daemon.tell()
@@ -431,7 +431,7 @@ def test_backfill_without_a_daemon(signals: Signals, shop: Path) -> None:
     (shop / "orders.yaml").write_text(ORDERS)
     command = ["backfill", "shop.orders.1d", "--start", DAYS[0], "--end", DAYS[3]]
     plan = signals(*command, "--plan")
-    assert [line.split("\t")[2] for line in plan.stdout.splitlines()] == ["missing"] * 3
+    assert [line.split("\t")[3] for line in plan.stdout.splitlines()] == ["missing"] * 3
     assert not (shop / ".signals").exists()
     done = signals(*command)
     assert (done.returncode, done.stdout) == (0, "")
@@ -446,6 +446,78 @@ def test_backfill_without_a_daemon(signals: Signals, shop: Path) -> None:
     assert (done.returncode, len(lines(shop / "lake.jsonl"))) == (0, 9)
 
 
+def several(shop: Path) -> None:
+    """Write two windowed collectors, one of which fails on a day, beside the snapshot."""
+    (shop / "orders.yaml").write_text(ORDERS)
+    broken = BROKEN.replace("shop.orders.1d", "shop.broken.1d").replace("id: orders\n", "")
+    (shop / "broken.yaml").write_text(broken)
+
+
+EACH = [
+    "shop.broken.1d: 4 of 4 windows: 3 read, 1 failed",
+    "shop.broken.1d: `signals history shop.broken.1d` says why",
+    "shop.orders.1d: 4 of 4 windows: 4 read",
+]
+
+
+def test_backfill_of_several(signals: Signals, shop: Path) -> None:
+    """A glob reads several collectors, tells of each, and exits with the worst of their codes."""
+    several(shop)
+    command = ["backfill", "shop.*", "--start", DAYS[0]]
+    plan = signals(*command, "--plan")
+    names = [line.split("\t")[0] for line in plan.stdout.splitlines()]
+    assert names == ["shop.broken.1d"] * 4 + ["shop.orders.1d"] * 4
+    done = signals(*command)
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()
+    assert said[0] == (
+        "passed over: shop.stock has no windows: what a snapshot missed cannot be made up"
+    )
+    assert said[-3:] == EACH
+    assert "shop.orders.1d: 2 of 4 windows" in said
+    assert len(lines(shop / "lake.jsonl")) == 7
+
+
+def test_backfill_of_several_beside_a_daemon(run: Run, signals: Signals, shop: Path) -> None:
+    """Beside a live daemon a glob leaves it a request for each collector, and waits for all."""
+    several(shop)
+    daemon = run()
+    until(lambda: is_running(daemon))
+    before = str(TODAY - timedelta(days=10))
+    done = signals("backfill", "shop.*", "--start", before, "--end", DAYS[2])
+    assert done.returncode == 1
+    broken, _, orders = done.stderr.splitlines()[-3:]
+    assert broken.startswith("shop.broken.1d: 8 of 8 windows: ")
+    assert orders.startswith("shop.orders.1d: 8 of 8 windows: ")
+
+
+def test_backfill_of_several_with_a_mistake(signals: Signals, shop: Path) -> None:
+    """Of what a glob picks the sound ones are read, those with a mistake are named: exit 2."""
+    (shop / "orders.yaml").write_text(ORDERS)
+    (shop / "bad.yaml").write_text(BAD)
+    done = signals("backfill", "*", "--start", DAYS[0])
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1].startswith("bad.yaml:3: metric.type: ")
+    assert done.stderr.splitlines()[-2:] == [
+        EACH[-1],
+        "shop.bad: not read: mend what is named above",
+    ]
+
+
+def test_several_sinks_that_take_nothing(signals: Signals, shop: Path) -> None:
+    """A sink that takes nothing from one collector is no reason not to read the others."""
+    several(shop)
+    (shop / "bin").mkdir()
+    text = (shop / "broken.yaml").read_text().replace("'xx'", "'yy'")
+    (shop / "broken.yaml").write_text(text + "sinks: {bin: {type: file, config: {path: bin}}}\n")
+    done = signals("backfill", "*", "--start", DAYS[0])
+    assert done.returncode == 1
+    broken, orders = done.stderr.splitlines()[-2:]
+    assert broken.startswith("shop.broken.1d: ")
+    assert broken.endswith("it stays pending")
+    assert orders == EACH[-1]
+
+
 def test_backfill_beside_a_daemon(run: Run, signals: Signals, shop: Path) -> None:
     """Beside a live daemon it is the daemon that reads, and the command that waits and tells."""
     (shop / "orders.yaml").write_text(ORDERS)
@@ -458,7 +530,7 @@ def test_backfill_beside_a_daemon(run: Run, signals: Signals, shop: Path) -> Non
     left = signals("backfill", "orders", "--start", DAYS[0], "--resend", "--detach")
     assert left.returncode == 0
     process = f"process {daemon.process.pid} on {os.uname().nodename}"
-    assert left.stderr == f"orders: left to {process}\n"
+    assert left.stderr == f"shop.orders.1d: left to {process}\n"
     until(lambda: [each["collector"] for each in lines(shop / "lake.jsonl")].count("orders") == 8)
 
 
@@ -496,12 +568,14 @@ def test_backfill_that_a_sink_does_not_take(signals: Signals, shop: Path) -> Non
     ("arguments", "words"),
     [
         (["shop.stock"], "shop.stock has no windows: what a snapshot missed cannot be made up"),
-        (["nobody"], "there is no collector 'nobody'; with windows there are:\n  shop.orders.1d"),
+        (["nobody"], "there is no collector 'nobody'; there are:\n  shop.orders.1d\n  shop.stock"),
+        ([], "name one of the 2 collectors, or several as in '*':\n  shop.orders.1d\n  shop.stock"),
+        (["shop.s*"], "shop.stock has no windows"),
         (["orders", "--sink", "x"], "shop.orders.1d has no sink 'x'; it has: lake"),
         (["orders", "--end", "2026-01-01T01:00Z"], "there is no whole window of 1d between"),
         (["orders", "--end", "soon"], "'soon' is no date or time"),
     ],
-    ids=["snapshot", "unknown", "sink", "empty", "time"],
+    ids=["snapshot", "unknown", "none", "glob", "sink", "empty", "time"],
 )
 def test_backfill_of_what_is_not(
     signals: Signals, shop: Path, arguments: list[str], words: str
@@ -560,7 +634,7 @@ def test_history(signals: Signals, shop: Path) -> None:
     signals("backfill", "shop.orders.1d", "--start", DAYS[0])
     by_name = signals("history", "shop.orders.1d").stdout
     assert by_name == signals("history", "orders").stdout
-    assert [line.split("\t")[1] for line in by_name.splitlines()] == [
+    assert [line.split("\t")[2] for line in by_name.splitlines()] == [
         window_of(day) for day in reversed(DAYS)
     ]
     assert len(signals("history", "orders", "--limit", "2").stdout.splitlines()) == 2
@@ -568,7 +642,24 @@ def test_history(signals: Signals, shop: Path) -> None:
     assert (new.returncode, new.stdout, new.stderr) == (0, "", "shop.stock has not run yet\n")
     unknown = signals("history", "nobody")
     assert unknown.returncode == 2
-    assert "nothing is known of 'nobody'" in unknown.stderr
+    assert "there is no collector 'nobody'; there are:\n  shop.orders.1d" in unknown.stderr
+
+
+def test_history_of_several(signals: Signals, shop: Path) -> None:
+    """History of a glob shows the runs of several collectors as they happened, newest first."""
+    several(shop)
+    signals("backfill", "orders", "--start", DAYS[2])
+    signals("backfill", "shop.broken.1d", "--start", DAYS[2])
+    signals("backfill", "orders", "--start", DAYS[0], "--end", DAYS[1])
+    runs = json.loads(signals("history", "shop.*", "--json").stdout)
+    names = [each["collector"] for each in runs]
+    assert names == ["shop.orders.1d"] + ["shop.broken.1d"] * 2 + ["shop.orders.1d"] * 2
+    nameless = signals("history")
+    assert nameless.returncode == 2
+    assert "name one of the 3 collectors, or several as in '*':" in nameless.stderr
+    done = signals("history", "*", "--limit", "1")
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == "shop.stock has not run yet\n"
 
 
 def test_retrying_dead_letters(run: Run, signals: Signals, shop: Path, receiver: Receiver) -> None:
@@ -679,4 +770,4 @@ def test_a_state_directory_alone(signals: Signals, shop: Path, tmp_path: Path) -
     assert "without a project no windows are shown (name one with -c)" in done.stderr
     lost = signals("status", cwd=elsewhere)
     assert lost.returncode == 2
-    assert "name the state directory with --state-dir, or a project with -c" in lost.stderr
+    assert "name it with -c, or name the state directory with --state-dir)" in lost.stderr
