@@ -10,13 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from signals_core.testing.promise import PROMISES, Promise, PromiseBroken
+    from signals_core.testing.clock import NotSettled, SimulatedClock
+    from signals_core.testing.harness import Harness
+    from signals_core.testing.promise import Promise, PromiseBroken
+    from signals_core.testing.promises import PROMISES
+    from signals_core.testing.recording import RecordingSink
+    from signals_core.testing.rows import RowsSource
     from signals_core.testing.schedule import ScheduleSuite
     from signals_core.testing.sink import SinkSuite
     from signals_core.testing.source import SourceSuite
 
 _HOMES = {
-    "promise": ("PROMISES", "Promise", "PromiseBroken"),
+    "clock": ("NotSettled", "SimulatedClock"),
+    "harness": ("Harness",),
+    "promise": ("Promise", "PromiseBroken"),
+    "promises": ("PROMISES",),
+    "recording": ("RecordingSink",),
+    "rows": ("RowsSource",),
     "schedule": ("ScheduleSuite",),
     "sink": ("SinkSuite",),
     "source": ("SourceSuite",),
@@ -24,9 +34,14 @@ _HOMES = {
 
 __all__ = [
     "PROMISES",
+    "Harness",
+    "NotSettled",
     "Promise",
     "PromiseBroken",
+    "RecordingSink",
+    "RowsSource",
     "ScheduleSuite",
+    "SimulatedClock",
     "SinkSuite",
     "SourceSuite",
 ]
