@@ -129,6 +129,17 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the book into docs/_build/html, without a warning (`tests` builds it too)."""
+    install(session, [*TREE, *group("docs")])
+    session.run(
+        *("python", "-m", "sphinx", "-W", "--keep-going", "-n", "-q"),
+        *("docs", "docs/_build/html", *session.posargs),
+    )
+    session.log("The book: docs/_build/html/index.html")
+
+
+@nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure against raw drivers and peers (arguments name benchmarks)."""
     install(session, [*TREE, *group("benchmarks")])
@@ -142,6 +153,13 @@ def oldest(session: nox.Session) -> None:
     lowest = {r.replace(">=", "==") for r in required if not r.startswith("signals-core")}
     install(session, [*TREE, *group("test"), *sorted(lowest)], MONGOD)
     session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def clickhouse(session: nox.Session) -> None:
+    """Run the documents' SQL for ClickHouse on its own engine, a large package."""
+    install(session, [*TREE, *group("clickhouse")])
+    session.run("pytest", "tests/docs/receivers_on_clickhouse.py", *session.posargs)
 
 
 @nox.session(default=False, venv_backend="none")
