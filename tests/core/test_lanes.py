@@ -8,7 +8,7 @@ from threading import Condition
 
 import pytest
 
-from parts.simulated import SimulatedClock
+from signals_core.testing import SimulatedClock
 from signals_core.lanes import Lane
 
 LaneOf = Callable[[int], Lane]

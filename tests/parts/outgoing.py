@@ -10,13 +10,13 @@ from pathlib import Path
 from attrs import define, field
 
 from parts.metrics import metric
-from parts.simulated import SimulatedClock
 from signals_core import Batch, Rejected, Sink
 from signals_core.collector import Reading
 from signals_core.connections import Connection
 from signals_core.courier import Couriers
 from signals_core.metric import Metrics
 from signals_core.store import Run, Store
+from signals_core.testing import SimulatedClock
 
 Answer = Callable[[Batch], object]
 

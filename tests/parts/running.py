@@ -12,7 +12,6 @@ from typing import Any
 
 from attrs import define, field
 
-from parts.simulated import SimulatedClock
 from signals_core import (
     Collector,
     Metric,
@@ -28,6 +27,7 @@ from signals_core.builtin.schedules import Interval
 from signals_core.coverage import Coverage
 from signals_core.daemon import key_of
 from signals_core.store import Run, Store
+from signals_core.testing import SimulatedClock
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from parts.simulated import SimulatedClock
+from signals_core.testing import SimulatedClock
 from signals_core.timer import Timer
 
 

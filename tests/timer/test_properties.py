@@ -11,7 +11,7 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parts.simulated import SimulatedClock
+from signals_core.testing import SimulatedClock
 from signals_core.timer import Timer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from threading import Condition, Event, Thread
 
 import pytest
 
-from parts.simulated import NotSettled, SimulatedClock
+from signals_core.testing import NotSettled, SimulatedClock
 
 
 class Sleeper(Thread):

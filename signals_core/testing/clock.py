@@ -1,11 +1,11 @@
-"""A clock that stands still until a test moves it, for a timer, a runner, or anything with threads.
+"""A clock that stands still until a test moves it, for a runner or anything with threads.
 
 A test builds what it tests with a `SimulatedClock`, starts it, and calls `advance`:
 
     clock = SimulatedClock()
-    timer = Timer(clock)
-    timer.start()
-    clock.advance(60)       # a minute has passed, and everything that it brought about is done
+    with Runner([collector], state_dir=folder, clock=clock) as runner:
+        runner.start()
+        clock.advance(60)   # a minute has passed, and everything that it brought about is done
 
 How `advance` knows that everything is done, without sleeping: threads *take part* in the
 simulation, and the simulation is *settled* when each of them waits in `clock.wait` with nobody
@@ -14,7 +14,7 @@ itself, so time moves to the earliest deadline, those who wait for it are releas
 the seconds have passed. A program sees the same instants whatever the machine does meanwhile.
 
 - The threads that take part are those that were started after the clock was made and have a name
-  that begins with "signals" (as all of the product's do), and all that have ever waited through the
+  that begins with "signals" (as all of a runner's do), and all that have ever waited through the
   clock; but not the one that calls `advance`.
 - They must do all their waiting through the clock, with `seconds=None` to wait without an end. One
   that waits in another way (for a `Future`, a `Queue`, a lock held long, the network) is taken for
@@ -23,6 +23,8 @@ the seconds have passed. A program sees the same instants whatever the machine d
   which shows where the busy threads are.
 - Nobody may hold a condition while calling `advance`.
 - As everywhere, a wait may return early: look at what was waited for again.
+- Whether a thread that waits has been notified already, nothing public tells: the clock looks at
+  the list of waiters that a `threading.Condition` keeps.
 """
 
 from __future__ import annotations
@@ -54,7 +56,12 @@ class _Wait:
 
 
 class SimulatedClock:
-    """A `signals_core.clock.Clock` whose time passes by `advance` alone; see this module."""
+    """A clock for a `Runner` and a `Request`; its time passes by `advance` alone.
+
+    `start` is the aware instant at which it stands, `patience` the real seconds that `advance`
+    and `settle` wait for threads that neither wait through the clock nor finish. Which threads it
+    waits for, and how, its module tells.
+    """
 
     def __init__(
         self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC), *, patience: float = 30.0
@@ -69,10 +76,12 @@ class SimulatedClock:
         self._changed = Condition(threading.Lock())
 
     def now(self) -> datetime:
+        """Return the instant at which it stands, aware."""
         with self._changed:
             return self._wall + self._passed * _MICROSECOND
 
     def monotonic(self) -> float:
+        """Return the seconds that have passed since it was made."""
         with self._changed:
             return self._passed / 1_000_000
 
@@ -88,7 +97,10 @@ class SimulatedClock:
         return not wait.is_over
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and return when all that happens in it has happened."""
+        """Let seconds pass, and return when all that happens in them has happened.
+
+        Raises `NotSettled` when a thread goes on working for longer than the clock's patience.
+        """
         until = self._passed + _microseconds(seconds)
         self.settle()
         while (deadline := self._next_deadline()) is not None and deadline <= until:
@@ -97,7 +109,7 @@ class SimulatedClock:
         self._move_to(until)
 
     def step_wall(self, seconds: float) -> None:
-        """Set the wall clock; monotonic time and those who wait see nothing of it."""
+        """Set the wall clock forward; monotonic time and those who wait see nothing of it."""
         with self._changed:
             self._wall += timedelta(seconds=seconds)
 
@@ -177,7 +189,8 @@ def _asleep(condition: Condition) -> int:
     if not condition.acquire(timeout=_LOOK):
         return 0
     try:
-        return len(condition._waiters)  # type: ignore[attr-defined]  # nothing public tells
+        # Nothing public tells.
+        return len(condition._waiters)  # type: ignore[attr-defined]  # noqa: SLF001
     finally:
         condition.release()
 
@@ -187,7 +200,7 @@ def _microseconds(seconds: float) -> int:
 
 
 def _portrait(threads: set[Thread]) -> str:
-    frames = sys._current_frames()
+    frames = sys._current_frames()  # noqa: SLF001 - as the documentation of sys has it
     lines = ["these threads neither wait through the clock nor finish:"]
     for thread in sorted(threads, key=lambda each: each.name):
         frame = frames.get(thread.ident or 0)
