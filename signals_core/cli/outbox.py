@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from signals_core.cli.choice import picked
 from signals_core.cli.options import json_option
 from signals_core.cli.output import Output, counted
 from signals_core.cli.target import Target, state_options
@@ -25,26 +27,30 @@ def outbox() -> None:
 
 
 @outbox.command("list")
-@state_options
+@click.argument("sink", required=False)
 @json_option
+@state_options
 @_output
-def list_(
-    output: Output,
-    target: Target,
-    *,
-    as_json: bool,
-) -> int:
+def list_(output: Output, sink: str | None, target: Target, *, as_json: bool) -> int:
     """List what is pending for each sink, dead letters, and the readings that a sink misses.
 
+    SINK, which may be a glob, picks some of them.
+
     \b
-    Example:
-      signals outbox list --json
+    Examples:
+      signals outbox list
+      signals outbox list lake --json
     """
     from signals_core.store import Store
 
     folder, _ = target.found()
     with Store.look(folder) as store:
         lines, letters, dropped = store.outbox(), store.dead_letters(), store.dropped()
+    if sink is not None:
+        chosen = {line.sink for line in _chosen(lines, sink)}
+        lines = [line for line in lines if line.sink in chosen]
+        letters = [letter for letter in letters if letter.sink in chosen]
+        dropped = [each for each in dropped if each.sink in chosen]
     if as_json:
         output.json(
             {
@@ -70,47 +76,40 @@ def list_(
 
 
 @outbox.command()
-@click.argument("sink")
+@click.argument("sink", required=False)
 @state_options
 @_output
-def retry(
-    output: Output,
-    sink: str,
-    target: Target,
-) -> int:
+def retry(output: Output, sink: str | None, target: Target) -> int:
     """Put a sink's dead letters back into its outbox.
 
-    Beside a live daemon, the daemon does it.
+    SINK may be a glob. Where `signals run` is running, it does this, and delivers.
 
     \b
-    Example:
+    Examples:
       signals outbox retry lake
+      signals outbox retry '*'
     """
     from signals_core.cli.requests import carried_out
 
     folder, _ = target.found()
-    _line_of(folder, sink)
-    done = carried_out(folder, "retry", {"sink": sink})
-    output.say(f"pending for {sink} again: {counted(done['retried'], 'metric')}")
-    if done["outdated"]:
-        count = counted(done["outdated"], "metric")
-        output.say(f"thrown away: {count} of windows of which {sink} has a later reading")
+    for line in _lines_of(folder, sink):
+        done = carried_out(folder, "retry", {"sink": line.sink})
+        output.say(f"pending for {line.sink} again: {counted(done['retried'], 'metric')}")
+        if done["outdated"]:
+            count = counted(done["outdated"], "metric")
+            output.say(f"thrown away: {count} of windows of which {line.sink} has a later reading")
     return 0
 
 
 @outbox.command()
-@click.argument("sink")
-@state_options
+@click.argument("sink", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@state_options
 @_output
-def drop(
-    output: Output,
-    sink: str,
-    target: Target,
-    *,
-    yes: bool,
-) -> int:
+def drop(output: Output, sink: str | None, target: Target, *, yes: bool) -> int:
     """End what is pending for a sink that is no longer configured.
+
+    SINK may be a glob. What is dropped is listed by `signals outbox list`.
 
     \b
     Example:
@@ -119,32 +118,33 @@ def drop(
     from signals_core.cli.requests import carried_out
 
     folder, _ = target.found()
-    line = _line_of(folder, sink)
-    if line.metrics and not line.orphaned:
+    lines = _lines_of(folder, sink)
+    if configured := [line.sink for line in lines if line.metrics and not line.orphaned]:
         raise click.UsageError(
-            f"{sink} is configured, and gets what is pending for it (to end that, take it out of "
-            "the configuration and restart `signals run` first)"
+            f"configured, and getting what is pending: {', '.join(configured)} (to end that, take "
+            "it out of the configuration and restart `signals run` first)"
         )
-    if line.metrics and not yes:
-        count = counted(line.metrics, "metric")
-        question = f"Pending for {sink}, which will never get them: {count}. Drop?"
+    if (pending := sum(line.metrics for line in lines)) and not yes:
+        names, count = ", ".join(line.sink for line in lines), counted(pending, "metric")
+        question = f"Pending for {names}, which will never get them: {count}. Drop?"
         click.confirm(question, abort=True, err=True)
-    done = carried_out(folder, "drop", {"sink": sink})
-    output.say(f"dropped for {sink}: {counted(done['dropped'], 'metric')}")
+    for line in lines:
+        done = carried_out(folder, "drop", {"sink": line.sink})
+        output.say(f"dropped for {line.sink}: {counted(done['dropped'], 'metric')}")
     return 0
 
 
-def _line_of(folder: Path, sink: str) -> OutboxLine:
-    """Return the line of a sink. Raises `UsageError` when it was never heard of."""
+def _lines_of(folder: Path, pattern: str | None) -> list[OutboxLine]:
+    """Return the lines of the sinks that a pattern picks. Raises `UsageError` for none."""
     from signals_core.store import Store
 
     with Store.look(folder) as store:
-        lines = {line.sink: line for line in store.outbox()}
-    if sink not in lines:
-        raise click.UsageError(
-            f"there is no sink {sink!r}; there are: {', '.join(lines) or 'none'}"
-        )
-    return lines[sink]
+        return _chosen(store.outbox(), pattern)
+
+
+def _chosen(lines: Sequence[OutboxLine], pattern: str | None) -> list[OutboxLine]:
+    names = picked({line.sink: line.sink for line in lines}, pattern, "sink", "in the outbox")
+    return [line for line in lines if line.sink in names]
 
 
 def _cells(line: OutboxLine) -> list[str]:

@@ -693,7 +693,7 @@ def test_an_orphaned_sink(run: Run, signals: Signals, shop: Path) -> None:
     signals("backfill", "shop.orders.1d", "--start", DAYS[0])
     refused = signals("outbox", "drop", "lake", "--yes")
     assert refused.returncode == 2
-    assert "lake is configured, and gets what is pending for it" in refused.stderr
+    assert "configured, and getting what is pending: lake (to end that, " in refused.stderr
     (shop / "signals.yaml").write_text(PROJECT.replace("lake", "pond"))
     daemon = run()
     until(lambda: is_running(daemon))
@@ -706,7 +706,28 @@ def test_an_orphaned_sink(run: Run, signals: Signals, shop: Path) -> None:
     assert "sink lake misses 4 readings" in signals("status").stdout
     unknown = signals("outbox", "drop", "sea")
     assert unknown.returncode == 2
-    assert "there is no sink 'sea'; there are: lake, pond" in unknown.stderr
+    assert "there is no sink 'sea'; there are:\n  lake\n  pond" in unknown.stderr
+
+
+def test_sinks_by_a_glob(signals: Signals, shop: Path) -> None:
+    """`outbox` takes a glob for its sinks; unnamed it takes a single one, or lists those it has."""
+    (shop / "orders.yaml").write_text(ORDERS)
+    signals("backfill", "shop.orders.1d", "--start", DAYS[0])
+    assert signals("outbox", "retry").stderr == "pending for lake again: 0 metrics\n"
+    pond = "sinks:\n  pond: {type: file, config: {path: pond.jsonl}}\n"
+    text = PROJECT.replace("sinks:\n", pond, 1).replace("[lake]", "[lake, pond]")
+    (shop / "signals.yaml").write_text(text)
+    signals("backfill", "shop.orders.1d", "--start", DAYS[0])
+    nameless = signals("outbox", "drop", "--yes")
+    assert nameless.returncode == 2
+    assert "name one of the 2 sinks, or several as in '*':\n  lake\n  pond\n" in nameless.stderr
+    listed = signals("outbox", "list", "p*").stdout.splitlines()
+    assert [line.split("\t")[0] for line in listed] == ["pond"]
+    done = signals("outbox", "retry", "*")
+    assert done.stderr.splitlines() == [
+        "pending for lake again: 0 metrics",
+        "pending for pond again: 0 metrics",
+    ]
 
 
 HOLDER = """
