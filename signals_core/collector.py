@@ -133,19 +133,28 @@ class Collector:
 
 @frozen
 class Reading:
-    """What one successful run saw: the rows of one snapshot, distilled to metrics.
-
-    `timestamp` is the version of all its metrics. `window` is the bucket they belong to, None
-    without a grain. `rows` counts the rows read, `nulls` the values that were NULL.
-    """
+    """What one successful run saw: the rows of one snapshot, distilled to metrics."""
 
     collector: str
+    """The id of the collector."""
+
     timestamp: datetime
+    """The version of all its metrics: when the reading began, aware, in UTC."""
+
     window: Window | None
+    """The bucket that they belong to; None without a grain."""
+
     metrics: Metrics
+    """A sequence of `Metric`."""
+
     rows: int
+    """How many rows were read."""
+
     nulls: int = 0
+    """How many values were NULL, which make no metrics."""
+
     warnings: Sequence[str] = ()
+    """What people are told of it, as that there were no rows."""
 
 
 def problems_of(collector: Collector) -> Iterator[Problem]:

@@ -35,16 +35,37 @@ class Metric:
     """One data point on the wire. Times are aware, in UTC; `value` None retracts the metric."""
 
     uuid: UUID
+    """Its identity: the same each time this number is read."""
+
     name: str
+    """The name of the metric definition."""
+
     value: Number | None
+    """The number, exact; None: it was there, and is not any more."""
+
     type: MetricType
+    """COUNT, SUM or GAUGE."""
+
     tags: Mapping[str, str] = field(factory=dict)
+    """The columns without value, and the configured tags."""
+
     timestamp: datetime
+    """Its version: when the reading began. Per `uuid` the latest holds."""
+
     grain_datetime: datetime
+    """Where the bucket begins; without a grain, the timestamp."""
+
     collector: str
+    """The id of the collector."""
+
     grain: str | None = None
+    """The length of the bucket, as in YAML."""
+
     timezone: str | None = None
+    """The zone of the grain."""
+
     window_end: datetime | None = None
+    """Where the window ends; None for what a snapshot collector reads."""
 
     def encode(self) -> bytes:
         """Return the wire form: one JSON object, without line break.
@@ -134,17 +155,18 @@ class Batch(Sequence[Metric]):
     `encoded` holds one bytes object per metric. A sink is never given an empty batch.
     """
 
-    __slots__ = ("_encoded", "_lines")
+    __slots__ = ("_count", "_encoded", "_lines")
 
     def __init__(self, encoded: Iterable[bytes]) -> None:
         self._encoded: tuple[bytes, ...] | None = tuple(encoded)
+        self._count: int | None = len(self._encoded)
         self._lines = b"".join(line + b"\n" for line in self._encoded)
 
     @classmethod
     def of_lines(cls, lines: bytes) -> Batch:
         """Take metrics that are JSON lines already, each with its line break."""
         batch = cls(())
-        batch._lines, batch._encoded = lines, None
+        batch._lines, batch._encoded, batch._count = lines, None, None
         return batch
 
     @property
@@ -164,7 +186,9 @@ class Batch(Sequence[Metric]):
         return Metric.decode(self.encoded[index])
 
     def __len__(self) -> int:
-        return self._lines.count(b"\n") if self._encoded is None else len(self._encoded)
+        if self._count is None:
+            self._count = self._lines.count(b"\n")
+        return self._count
 
     def json_lines(self) -> bytes:
         """Return the metrics as JSON lines, each with its line break."""

@@ -31,6 +31,7 @@ Json: TypeAlias = Annotated[Any, "json"]
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+"""Marks a function of a plugin as one of the hooks."""
 
 
 @define
@@ -134,10 +135,19 @@ class Request:
     """
 
     collector: str
+    """The name of the collector."""
+
     query: Any = None
+    """The instance of `Query` that the collector configured."""
+
     window: Window | None = None
+    """The window to read; None for a snapshot."""
+
     _limit: float = field(default=60.0, alias="timeout")
+
     origin: str = "signals"
+    """A text for the source's own log: `signals RUN COLLECTOR`."""
+
     _clock: Clock = field(factory=SystemClock, alias="clock", kw_only=True, repr=False)
     _deadline: float = field(
         init=False,

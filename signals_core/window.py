@@ -29,16 +29,19 @@ PARAMETERS = ("window_start", "window_end", "window_start_local", "window_end_lo
 
 @frozen
 class Window:
-    """One bucket of time, `[start, end)`.
-
-    `start` and `end` are aware, in UTC. `local_start` and `local_end` are the same bounds as a
-    wall clock in the grain's zone shows them, without zone: midnight for a calendar grain.
-    """
+    """One bucket of time, `[start, end)`."""
 
     start: datetime
+    """Its first instant, aware, in UTC."""
+
     end: datetime
+    """The instant at which it is over, aware, in UTC."""
+
     local_start: datetime = field(eq=False, kw_only=True)
+    """The start as a wall clock in the grain's zone shows it, without zone."""
+
     local_end: datetime = field(eq=False, kw_only=True)
+    """The end likewise: midnight for a calendar grain."""
 
     @local_start.default
     def _start_without_zone(self) -> datetime:
@@ -64,7 +67,11 @@ class Grain:
     """The length of a bucket, in a time zone. Make one with `Grain.parse`."""
 
     text: str
+    """The grain as it is written in one form: `1h` for `60m`."""
+
     timezone: str
+    """The zone whose dates a calendar grain follows."""
+
     _length: timedelta | None = field(repr=False)
     _zone: ZoneInfo = field(repr=False, eq=False)
 

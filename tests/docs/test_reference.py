@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from operator import attrgetter
 from pathlib import Path
 from typing import get_args
 
@@ -13,24 +13,27 @@ import click
 import pytest
 
 import signals_core
+from parts.messages import events, messages, says_something, variables
+from parts.types_page import types_page
 from signals_core.cli.findings import CollectorState, SinkState
 from signals_core.cli.main import signals
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy
 from signals_core.config.document import _RESERVED, COLLECTOR_KEYS
 from signals_core.config.project import PROJECT_KEYS
-from signals_core.fields import fields_of
+from signals_core.errors import SignalsError
 from signals_core.metric import NAMESPACE, Metric, netstring
 from signals_core.registry import Registry
 from signals_core.store import Outcome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/[!_]*.md"))]
-README, CONFIGURATION, COMMANDS, METRICS, PLUGINS, PYTHON, RUNNING = (
+README, CONFIGURATION, COMMANDS, METRICS, PLUGINS, TYPES, RUNNING, MESSAGES, LOGS, ENVIRONMENT = (
     ROOT / path
     for path in (
         "README.md docs/reference/configuration.md docs/reference/command-line.md "
-        "docs/reference/metrics.md docs/reference/plugins.md docs/reference/python.md "
-        "docs/how-to/running.md"
+        "docs/reference/metrics.md docs/reference/plugins.md docs/reference/types.md "
+        "docs/how-to/running.md docs/reference/messages.md docs/reference/logs.md "
+        "docs/reference/environment.md"
     ).split()
 )
 
@@ -95,24 +98,12 @@ def test_reserved_keys() -> None:
     assert sorted(_CODE.findall(text)) == sorted([*_RESERVED, "window.partial"])
 
 
-def test_fields_of_the_built_in_types() -> None:
-    """Each field of the core's own types has its row, with its default."""
-    documented, title = {}, ""
-    for row in rows(section(CONFIGURATION, "Fields of the built-in types")):
-        title = row[0] or title
-        documented[title, row[1]] = row[2]
-    registry = Registry.discover()
-    for (kind, name), entry in registry.types.items():
-        if not entry.provider.startswith("signals-core "):
-            continue
-        cls = entry.load()
-        query = getattr(cls, "Query", None)
-        fields = {**fields_of(cls), **(fields_of(query) if query else {})}
-        for key, field in fields.items():
-            default = documented.pop((f"{kind} `{name}`", f"`{key}`"))
-            assert (default == "required") == field.required
-            assert default in ("required", "the collector's", f"`{field.default}`")
-    assert not documented
+def test_types() -> None:
+    """The page about types is what the installed types say of themselves."""
+    page = types_page()
+    if "SIGNALS_WRITE_DOCS" in os.environ:
+        TYPES.write_text(page, encoding="utf-8")
+    assert TYPES.read_text(encoding="utf-8") == page
 
 
 def test_types_of_the_distributions() -> None:
@@ -193,15 +184,6 @@ def test_exit_codes_of_the_daemon() -> None:
     assert {row[0] for row in rows(section(RUNNING, "Signals and exit codes"))} < set(codes)
 
 
-def test_public_names() -> None:
-    """Each public name is explained, and what is explained is public and there."""
-    text = section(PLUGINS, "What is called, and when") + section(PYTHON, "Reference")
-    names = {re.split(r"[^\w.]", code)[0] for code in first_codes(text)}
-    assert {name.partition(".")[0] for name in names} == set(signals_core.__all__)
-    for name in names - {"Runner.collectors"}:  # which only an instance has
-        assert attrgetter(name)(signals_core), name
-
-
 @pytest.mark.parametrize("name", ["Plugin", "Source", "Sink", "Schedule", "Request", "Batch"])
 def test_what_a_plugin_meets(name: str) -> None:
     """Every public attribute of the classes that an author derives from, or is handed, is named."""
@@ -257,3 +239,50 @@ def test_links(document: Path) -> None:
 def _anchors(document: Path) -> set[str]:
     headings = _HEADING.findall(_FENCED.sub("", document.read_text(encoding="utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_messages() -> None:
+    """Each mistake that is told has its row, without its remedy, and each row is told."""
+    text = MESSAGES.read_text(encoding="utf-8").partition("## In files")[2]
+    documented = set(filter(says_something, first_codes(text)))
+    told = {text: place for text, place in messages().items() if text not in _OF_THE_CODE}
+    assert {text: place for text, place in told.items() if text not in documented} == {}
+    assert documented <= told.keys()
+
+
+#: What would be a mistake in the code, which nobody can bring about from outside.
+_OF_THE_CODE = {
+    "nobody knows how to …",
+    "the coverage of … is not what is stored: read it again",
+    "the reading of … is not later than the one before it: …",
+    "the timer has a job … already",
+}
+
+
+def test_kinds_of_mistakes() -> None:
+    """Each exception of signals has its row with its exit code, and each row is one."""
+    codes = {row[0]: row[1] for row in rows(section(MESSAGES, "Kinds"))}
+    assert codes.keys() == {f"`{kind.__name__}`" for kind in _kinds_of(SignalsError)}
+    assert {code for code in codes.values() if code} <= {
+        row[0] for row in rows(section(COMMANDS, "Exit codes"))
+    }
+
+
+def _kinds_of(root: type[Exception]) -> Iterator[type[Exception]]:
+    yield root
+    for kind in root.__subclasses__():
+        if kind.__module__.startswith("signals_core."):
+            yield from _kinds_of(kind)
+
+
+def test_events() -> None:
+    """Each event that is logged has its row, with its level, and each row is logged."""
+    documented = {_CODE.findall(row[0])[0]: row[1] for row in rows(LOGS.read_text("utf-8"))}
+    logged = {text: level for text, (level, _) in events().items()}
+    assert {text: level for text, level in documented.items() if says_something(text)} == logged
+
+
+def test_variables() -> None:
+    """Each variable of the environment that the code reads has its row, and each row is read."""
+    documented = first_codes(section(ENVIRONMENT, "Variables that are read"))
+    assert sorted(documented) == sorted(variables())
