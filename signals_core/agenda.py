@@ -5,6 +5,7 @@ Pure but for the state it keeps: it is told the time, what the source has seen a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -202,6 +203,20 @@ class Windows:
             return None
         until = min(seen - self.policy.grace, self.horizon)
         return self.coverage.excess(self.grain, self.policy, until, self.previous)
+
+    def missed(self, seen: datetime) -> Iterator[Window]:
+        """Yield what is to be made up, oldest first, but for what failed.
+
+        A window was missed when it was not read before the next tick came, or the next one was due.
+        """
+        if self.horizon is None:
+            return iter(())
+        until = min(seen - self.policy.grace, self.horizon)
+        if self.next_tick is None:
+            until = self.grain.window(until).start - _MOMENT
+        elif self.previous is not None:
+            until = min(until, self.previous)
+        return self.coverage.new(self.grain, until)
 
     def choose(self, seen: datetime, now: datetime) -> Window | None:
         """Return the window to read now; None when there is none, or none that may be seen yet."""

@@ -98,6 +98,7 @@ class Attempts:
         now = self._clock.now()
         if excess := agenda.excess(seen):
             self._skip(member, agenda, excess)
+        self._say_missed(member, agenda, seen)
         with member.lock:
             window = agenda.choose(seen, now)
             is_waiting = agenda.not_before is not None and agenda.not_before > now
@@ -105,7 +106,12 @@ class Attempts:
                 agenda.worked()
         if window is not None:
             self._read(member, turn, source, window, seen)
+            self._say_missed(member, agenda, seen)
         self._remarks.lag(member.name, member.source, now - seen, is_waiting=is_waiting)
+
+    def _say_missed(self, member: Member, agenda: Windows, seen: datetime) -> None:
+        failed = len(agenda.coverage.failures)
+        self._remarks.missed(member.name, agenda.missed(seen), failed=failed)
 
     def _skip(self, member: Member, agenda: Windows, span: Span) -> None:
         after = agenda.coverage.after_skipping(*span)
@@ -130,15 +136,23 @@ class Attempts:
                 turn.outcome = "skipped"
                 run = self._run_of(member, None, self._clock.now(), window)
                 reason = f"it is not over: its source shows up to {iso(seen)}"
-                self._record(self._ended(run, "skipped", reason))
+                self._record(self._ended(member, run, "skipped", reason))
 
         self._on_source(member, turn, read)
 
     def _on_source(self, member: Member, turn: Turn, work: Callable[[Source], None]) -> None:
         """Work with the source; all is noted when it cannot be reached."""
         run = self._run_of(member, None, self._clock.now())
+
+        def give_up(thread: Thread) -> None:
+            error = Unavailable("it does not open")
+            self._give_up(member, turn, thread, lambda: self._unreachable(member, turn, run, error))
+
+        seconds = member.collector.timeout.total_seconds()
         try:
-            source = member.source.acquire()
+            source = member.source.acquire(lambda: self.watch.over(seconds, None, give_up))
+        except GivenUp:
+            raise
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             self._unreachable(member, turn, run, error)
             return
@@ -214,7 +228,7 @@ class Attempts:
         except Exception as error:
             if self.stopping and call.is_cancelled:
                 turn.trouble = "signals is stopping"
-                self._record(self._ended(run, "cancelled", turn.trouble))
+                self._record(self._ended(member, run, "cancelled", turn.trouble))
             elif isinstance(error, (Unavailable, RetryAfter)):
                 raise _Broken(error, run) from error
             else:
@@ -242,7 +256,7 @@ class Attempts:
     ) -> None:
         agenda, coverage = member.agenda, None
         done = evolve(
-            self._ended(run, "read", "; ".join(reading.warnings) or None),
+            self._ended(member, run, "read", "; ".join(reading.warnings) or None),
             rows=reading.rows,
             metrics=len(reading.metrics),
         )
@@ -267,7 +281,7 @@ class Attempts:
         """Note that a read failed: its window comes again later, and the others go on."""
         agenda, now, reason = member.agenda, self._clock.now(), reason_of(error)
         turn.outcome, turn.trouble = "failed", reason
-        self._record(self._ended(run, "failed", reason))
+        self._record(self._ended(member, run, "failed", reason))
         earlier = None
         if isinstance(agenda, Windows):
             assert run.window is not None
@@ -293,7 +307,7 @@ class Attempts:
             is_known = bool(member.agenda.unreachable.attempts)
             member.agenda.failed(run.started, now, pause, asked=asked)
         self._remarks.unreachable(member.name, member.source, error, is_known=is_known)
-        self._record(self._ended(run, "unreachable", reason))
+        self._record(self._ended(member, run, "unreachable", reason))
 
     def _cannot_store(self, member: Member, turn: Turn, error: StoreError) -> None:
         """Keep what is owed for later: nothing was committed, so it is read again."""
@@ -306,6 +320,7 @@ class Attempts:
         with member.lock:
             if isinstance(member.agenda, Windows):
                 member.agenda.not_before = now + pause
+                member.agenda.is_seen = False  # what the store has now is not known
             else:
                 member.agenda.failed(now, now, pause)
 
@@ -340,10 +355,21 @@ class Attempts:
             query=collect.described(collector.query, window),
         )
 
-    def _ended(self, run: Run, outcome: Outcome, reason: str | None) -> Run:
+    def _ended(self, member: Member, run: Run, outcome: Outcome, reason: str | None) -> Run:
         took = self._clock.now() - run.started
         milliseconds = max(took // timedelta(milliseconds=1), 0)
-        return evolve(run, outcome=outcome, reason=reason, milliseconds=milliseconds)
+        said = "; ".join(filter(None, (reason, self._dropped(member))))
+        return evolve(run, outcome=outcome, reason=said or None, milliseconds=milliseconds)
+
+    def _dropped(self, member: Member) -> str | None:
+        """Return what is to be said of ticks that came while the run was under way."""
+        with member.lock:
+            agenda = member.agenda
+            count = agenda.take_dropped() if isinstance(agenda, Snapshots) else 0
+        if not count:
+            return None
+        self._remarks.dropped(member.name, count)
+        return f"dropped ticks that came meanwhile: {count}"
 
 
 class _Broken(Exception):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from threading import Condition, Thread
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from threading import Condition, Thread, current_thread
 from typing import Generic, TypeVar
 
 from signals_core.errors import Rejected, RetryAfter, Unavailable
@@ -19,7 +19,7 @@ class Connection(Generic[P]):
 
     It is opened before its first use. After a failure that says that the connection is broken it
     is closed as soon as no call is in flight, and opened again for the next one. For a call that
-    does not end nobody waits; it keeps its place.
+    does not end, one that opens or closes it included, nobody waits; it keeps its place.
     """
 
     def __init__(self, plugin: P, limit: int) -> None:
@@ -31,24 +31,37 @@ class Connection(Generic[P]):
         self._is_open = False
         self._is_broken = False
 
-    def acquire(self) -> P:
-        """Wait for a free place and return the plugin, open. Raises what its `open` raises."""
+    def acquire(self, opening: Callable[[], AbstractContextManager[object]] = nullcontext) -> P:
+        """Wait for a free place and return the plugin, open. Raises what its `open` raises.
+
+        Where it must be opened that is done within `opening`.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._has_room() or self._is_stuck())
             if not self._has_room():
                 raise Unavailable("it is still busy with a call that does not end")
-            if self._is_broken:
-                with suppress(Exception):  # what is broken may be closed no better
-                    self._close()
-            if not self._is_open:
-                self._open()
             self._in_flight += 1
+            if self._is_open and not self._is_broken:
+                return self.plugin
+        # Nothing else is in flight, and nothing comes: it is no longer, or not yet, open.
+        is_opened = False
+        try:
+            with opening():
+                self._reopen()
+                is_opened = True
+        except BaseException:
+            self.release(broken=is_opened)
+            raise
+        with self._changed:
+            self._is_open = True
+            self._changed.notify_all()
         return self.plugin
 
     def release(self, *, broken: bool = False) -> None:
         """Give the place back."""
         with self._changed:
             self._in_flight -= 1
+            self._abandoned = [each for each in self._abandoned if each is not current_thread()]
             self._is_broken = self._is_broken or broken
             self._changed.notify_all()
 
@@ -76,8 +89,14 @@ class Connection(Generic[P]):
         """Wait until no call is in flight, and close; with an abandoned one it stays open."""
         with self._changed:
             self._changed.wait_for(lambda: not self._in_flight or self._is_stuck())
-            if not self._in_flight:
-                self._close()
+            if self._in_flight:
+                return
+            self._in_flight += 1
+            self._is_open = self._is_broken = False
+        try:
+            self.plugin.close()
+        finally:
+            self.release()
 
     def _has_room(self) -> bool:
         if self._is_broken or not self._is_open:
@@ -89,7 +108,11 @@ class Connection(Generic[P]):
         self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
         return 0 < self._in_flight <= len(self._abandoned)
 
-    def _open(self) -> None:
+    def _reopen(self) -> None:
+        if self._is_broken:
+            self._is_open = self._is_broken = False
+            with suppress(Exception):  # what is broken may be closed no better
+                self.plugin.close()
         try:
             self.plugin.open()
         except BaseException as error:
@@ -97,11 +120,6 @@ class Connection(Generic[P]):
                 with suppress(Exception):  # what counts is why it did not open
                     self.plugin.close()
             raise
-        self._is_open = True
-
-    def _close(self) -> None:
-        self._is_open = self._is_broken = False
-        self.plugin.close()
 
 
 class Connections(Generic[P]):

@@ -38,7 +38,7 @@ class Courier:
 
     It has a thread between `start` and `stop`. Failures are tried again without end, after a
     pause between zero and 1 s, doubling up to 60 s, until something is taken; no sooner than
-    `RetryAfter` asks.
+    `RetryAfter` asks. `failures` counts them since something was taken.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Courier:
         self._thread: Thread | None = None
         self._is_stopping = False
         self._has_news = False
+        self.failures = 0
 
     def start(self) -> None:
         """Start the thread, unless it runs."""
@@ -95,6 +96,8 @@ class Courier:
         with self._changed:
             while self._thread and (left := deadline - self._clock.monotonic()) > 0:
                 self._clock.wait(self._changed, left)
+            if self._thread is not None:
+                self._connection.abandon(self._thread)
             return self._thread is None
 
     def _run(self) -> None:
@@ -121,12 +124,14 @@ class Courier:
         if progress is Progress.IDLE:
             self._rest()
         elif progress is Progress.SUSPENDED:
+            self.failures += 1
             self._health.suspended(self._triage.reason)
             self._pause(self._backoff.next())
 
     def _fail(self, error: Exception) -> None:
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("sink %s: %s", self._outboxes.name, mask(format_exc()))
+        self.failures += 1
         self._triage.interrupt()
         self._health.failing(reason_of(error))
         asked = error.seconds if isinstance(error, RetryAfter) else 0.0
@@ -138,6 +143,7 @@ class Courier:
                 sink.write(batch)
         except Rejected as refusal:
             return refusal
+        self.failures = 0
         self._backoff.reset()
         self._health.well()
         return None
@@ -193,6 +199,11 @@ class Couriers:
             courier = self._by_name.get(name)
             if courier:
                 courier.wake((name,))
+
+    def failures(self, name: str) -> int:
+        """Return how often a sink has failed since it took something, or since the start."""
+        courier = self._by_name.get(name)
+        return courier.failures if courier else 0
 
     def stop(self, seconds: float) -> bool:
         """Stop them all, within so many seconds together; False when one still writes."""

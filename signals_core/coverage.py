@@ -135,7 +135,7 @@ class Coverage:
         parts: list[Iterable[Window]] = [(self.failures[start].window for start in sorted(again))]
         parts += [self._to_revise(grain, delay, seen) for delay in policy.revise]
         if not self._holds_back(grain, until, now):
-            parts.append(self._new(grain, until))
+            parts.append(self.new(grain, until))
         last = None
         for window in merge(*parts, key=lambda each: each.start):
             if window != last and (window.start not in self.failures or window.start in again):
@@ -146,9 +146,16 @@ class Coverage:
         """Yield the due windows that have never been read, oldest first, failed ones included."""
         return self._missing(grain, policy, seen)
 
+    def new(self, grain: Grain, until: datetime) -> Iterator[Window]:
+        """Yield the windows of which nothing is recorded."""
+        windows = (each.window for each in self.failures.values())
+        failed = Intervals.of((window.start, window.end) for window in windows)
+        for start, end in (self.covered | self.skipped | failed).gaps(self.start, until):
+            yield from grain.windows(start, end)
+
     def first_missing(self, grain: Grain, until: datetime) -> Window | None:
         """Return the first window that ended by `until` of which nothing is recorded."""
-        return next(self._new(grain, until), None)
+        return next(self.new(grain, until), None)
 
     def next_due(
         self, grain: Grain, policy: WindowPolicy, now: datetime, *, until: datetime | None
@@ -232,13 +239,6 @@ class Coverage:
 
     def _missing(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Iterator[Window]:
         for start, end in self._unread(seen - policy.grace):
-            yield from grain.windows(start, end)
-
-    def _new(self, grain: Grain, until: datetime) -> Iterator[Window]:
-        """Yield the windows of which nothing is recorded."""
-        windows = (each.window for each in self.failures.values())
-        failed = Intervals.of((window.start, window.end) for window in windows)
-        for start, end in (self.covered | self.skipped | failed).gaps(self.start, until):
             yield from grain.windows(start, end)
 
     def _holds_back(self, grain: Grain, until: datetime, now: datetime) -> bool:

@@ -61,7 +61,7 @@ class Daemon:
         self._changed = Condition()
         self._errands = Errands(
             store, clock, self._attempts, self._members, self._changed, self._end_turn,
-            alone=not on_schedule,
+            self._couriers.failures, alone=not on_schedule,
         )  # fmt: skip
         self._late, self._asked, self._old = (
             Lane(name, 1, clock) for name in ("late reads", "requests", "old readings")
@@ -210,7 +210,6 @@ class Daemon:
                 self._attempts.scheduled(member, turn)
         finally:
             self._end_turn(member, turn)
-            _tell_dropped(member)
 
     def _end_turn(self, member: Member, turn: Turn) -> None:
         """Give a turn back; of one that was given up before, nothing more comes."""
@@ -244,16 +243,6 @@ class Daemon:
             self._store.prune(self._clock.now())
         except StoreError as error:
             _log.error("old readings could not be cleared: %s", reason_of(error))
-
-
-def _tell_dropped(member: Member) -> None:
-    with member.lock:
-        agenda = member.agenda
-        count = agenda.take_dropped() if isinstance(agenda, Snapshots) else 0
-    if count:
-        _log.warning(
-            "%s: dropped ticks that came while a run was under way: %d", member.name, count
-        )
 
 
 def key_of(collector: Collector) -> CoverageKey:

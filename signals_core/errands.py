@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import Condition
 
@@ -23,6 +23,7 @@ _log = logging.getLogger("signals")
 _LOOK_SECONDS = 1.0
 _DELIVERY_SECONDS = 0.1
 _PATIENCE_SECONDS = 10.0
+_TRIES = 3
 
 Told = Callable[[Progress], None]
 
@@ -30,7 +31,8 @@ Told = Callable[[Progress], None]
 class Errands:
     """Carries out what is asked for in the store; a backfill goes on where it was ended.
 
-    `changed` is notified whenever a turn is over. `end_turn` gives a member's turn back. Who is
+    `changed` is notified whenever a turn is over. `end_turn` gives a member's turn back.
+    `failures` says how often a sink has failed since it took something. Who is
     `alone` has no schedules beside: only what is asked for is read.
     """
 
@@ -42,6 +44,7 @@ class Errands:
         members: Mapping[str, Member],
         changed: Condition,
         end_turn: Callable[[Member, Turn], None],
+        failures: Callable[[str], int],
         *,
         alone: bool,
     ) -> None:
@@ -52,6 +55,7 @@ class Errands:
         self._members = members
         self._changed = changed
         self._end_turn = end_turn
+        self._failures = failures
         self._is_alone = alone
         self._under_way: dict[int, Progress | None] = {}
 
@@ -106,15 +110,18 @@ class Errands:
         return progress
 
     def wait_until_delivered(self, collector_id: str) -> bool:
-        """Wait until a collector's sinks have taken everything; False when one does not."""
-        member = self._members[collector_id]
+        """Wait until sinks have taken what a collector has read; False when one does not.
+
+        What others have read, and a sink has not taken yet, is not waited for.
+        """
+        sinks = set(self._members[collector_id].sinks)
         patience = self._clock.monotonic() + _PATIENCE_SECONDS
         while not self._attempts.stopping:
-            lines = [line for line in self._store.outbox() if line.sink in member.sinks]
-            if not any(line.metrics for line in lines):
+            waiting = sinks.intersection(self._store.waiting_for(collector_id))
+            if not waiting:
                 return True
-            # What an earlier process has left may be over by now.
-            if self._is_failing(member) and self._clock.monotonic() > patience:
+            late = self._clock.monotonic() > patience  # for one that is tried again much later
+            if self._is_shut(waiting, tries=1 if late else _TRIES):
                 break
             with self._changed:
                 self._clock.wait(self._changed, _DELIVERY_SECONDS)
@@ -188,9 +195,12 @@ class Errands:
         """Run one past window when nothing else is due."""
         while not self._attempts.stopping:
             if self._attempts.is_held_up(member):
-                if not self._is_alone or self._is_failing(member):
+                if not self._is_alone or self._is_shut(member.sinks):
                     return Turn(trouble="the outbox of one of its sinks is full")
-                self._wait_until(lambda: not self._attempts.is_held_up(member))
+                self._wait_until(
+                    lambda: not self._attempts.is_held_up(member) or self._is_shut(member.sinks)
+                )
+                continue
             turn = Turn()
             job = partial(self._try_past, member, turn, window, span)
             member.lane.submit(job, urgent=False)
@@ -216,9 +226,9 @@ class Errands:
             isinstance(agenda, Windows) and agenda.is_ready(self._clock.now())
         )
 
-    def _is_failing(self, member: Member) -> bool:
-        lines = [line for line in self._store.outbox() if line.sink in member.sinks]
-        return any(line.failing_since or line.suspended_since for line in lines)
+    def _is_shut(self, sinks: Iterable[str], *, tries: int = _TRIES) -> bool:
+        """Whether one of the sinks has failed so often, and taken nothing since."""
+        return any(self._failures(sink) >= tries for sink in sinks)
 
     def _wait_until(self, is_over: Callable[[], bool]) -> None:
         with self._changed:

@@ -150,7 +150,7 @@ def _of_snapshot(collector: Collector, run: Run | None, now: datetime) -> dict[s
         return {"state": state, "remarks": [remark]}
     missed = tick_after(collector, tick_after(collector, run.started))
     if missed > now:
-        return {"state": "ok"}
+        return {"state": "ok", "remarks": [f"{collector.name}: {run.reason}"] if run.reason else []}
     remark = f"{collector.name}: has not run since {moment(run.started)}"
     return {"state": "late", "late": now - missed, "remarks": [remark]}
 

@@ -44,6 +44,21 @@ class Outbox:
                         return bounds.packed()
         return bounds.packed()
 
+    def waiting_for(self, collector_id: str) -> list[str]:
+        """Return the sinks for which readings of a collector are pending."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                """
+                SELECT name FROM sink WHERE EXISTS (
+                    SELECT 1 FROM pending JOIN run ON run.id = reading
+                    WHERE pending.sink = sink.number
+                        AND run.collector = (SELECT number FROM collector WHERE id = ?)
+                ) ORDER BY name
+                """,
+                (collector_id,),
+            ).fetchall()
+        return [name for (name,) in rows]
+
     def acknowledge(self, sink: str, items: Iterable[Item], *, at: datetime) -> None:
         """Note that a sink has these metrics. What is not pending is passed over."""
         self.bury(sink, (), at=at, delivered=items)

@@ -194,8 +194,14 @@ def events(said: str) -> list[str]:
     return [line.partition("Z ")[2] for line in said.splitlines()]
 
 
+CATCHES_UP = (
+    f"shop.orders.1d: makes up 4 windows, from {DAYS[0]}T00:00:00Z to {TODAY}T00:00:00Z",
+    "shop.orders.1d: has caught up",
+)
+
+
 def test_all_is_well(run: Run, signals: Signals, shop: Path) -> None:
-    """A daemon reads, delivers and stops with 0, and says no more than that it starts and stops."""
+    """A daemon reads, delivers and stops with 0; it says when it starts, catches up and stops."""
     (shop / "orders.yaml").write_text(ORDERS)
     daemon = run()
     until(lambda: len({metric["uuid"] for metric in lines(shop / "lake.jsonl")}) >= 6)
@@ -204,6 +210,7 @@ def test_all_is_well(run: Run, signals: Signals, shop: Path) -> None:
     assert daemon.end() == 0
     assert events(daemon.said) == [
         "INFO signals.run: runs 2 collectors, state in .signals",
+        *(f"INFO signals.run: {event}" for event in CATCHES_UP),
         "INFO signals.run: stopping",
         "INFO signals.run: stopped",
     ]
@@ -365,7 +372,7 @@ def test_json_lines(run: Run, shop: Path) -> None:
     (shop / "bad.yaml").write_text(BAD)
     (shop / "orders.yaml").write_text(BROKEN)
     daemon = run("--log-format", "json")
-    until(lambda: "malformed" in daemon.said)
+    until(lambda: "has caught up" in daemon.said)
     other = run("--log-format", "json")
     assert other.end() == 3
     daemon.tell()
@@ -373,6 +380,8 @@ def test_json_lines(run: Run, shop: Path) -> None:
     found = [json.loads(line) for line in (daemon.said + other.said).splitlines()]
     assert all(each.keys() == {"time", "level", "logger", "message"} for each in found)
     assert {"error", "info"} <= {each["level"] for each in found}
+    but = f"{CATCHES_UP[1]}, but for failed windows: 1"
+    assert {CATCHES_UP[0], but} <= {each["message"] for each in found}
 
 
 def test_a_failed_window(run: Run, signals: Signals, shop: Path) -> None:

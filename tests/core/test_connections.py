@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -276,3 +277,50 @@ def test_all_are_closed():
     with pytest.raises(OSError, match="no"):
         connections.close()
     assert all(plugin.calls == ["open", "use", "close"] for plugin in plugins)
+
+
+class Slow(Rows):
+    """Opens when it may."""
+
+    def open(self):
+        super().open()
+        self.calls.append("inside")
+        assert self.may_open.wait(10)
+        self.calls.append("opened")
+
+
+def test_an_open_that_does_not_end():
+    """An `open` that was abandoned is waited for by nobody; its end gives the place back."""
+    plugin = Slow()
+    plugin.may_open = Event()
+    connection = Connection(plugin, 2)
+    opening = Thread(target=use, args=(connection,))
+    opening.start()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(connection.acquire)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.05)
+        connection.abandon(opening)
+        with pytest.raises(Unavailable, match="still busy with a call that does not end"):
+            waiting.result(10)
+    connection.close()
+    assert plugin.calls == ["open", "inside"]
+    plugin.may_open.set()
+    opening.join(10)
+    connection.close()
+    assert plugin.calls == ["open", "inside", "opened", "use", "close"]
+
+
+def test_opened_within_a_watch():
+    """What comes of an open that was given up is closed before it is opened anew."""
+
+    @contextmanager
+    def given_up():
+        yield
+        raise KeyError
+
+    connection = Connection(Rows(), 1)
+    with pytest.raises(KeyError):
+        connection.acquire(given_up)
+    use(connection)
+    assert connection.plugin.calls == ["open", "close", "open", "use"]

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from parts.running import HOUR, MINUTE, Gate, Rig, at, one
-from signals_core import Runner, Unavailable
+from signals_core import RetryAfter, Runner, Unavailable
 from signals_core.backfill import Progress, Span
 
 
@@ -275,6 +275,73 @@ def test_a_sink_that_takes_nothing(rig: Rig, alone: Runner) -> None:
     rig.sink.down = None
     rig.call(lambda: alone.backfill("core.test", *hours(3, 4)))
     assert rig.sink.starts == hours(0, 1, 2, 3)
+
+
+def test_a_sink_that_is_down_is_soon_known(rig: Rig, alone: Runner) -> None:
+    """A sink that fails three times is not waited for; one that fails once is."""
+    rig.sink.down = Unavailable("shut")
+    before = rig.now
+    with pytest.raises(Unavailable, match="it stays pending"):
+        rig.call(lambda: alone.backfill("core.test", *hours(0, 3)))
+    assert rig.now - before <= timedelta(seconds=5)
+
+    def up(progress):
+        rig.sink.down = None
+
+    rig.sink.down = Unavailable("shut")
+    rig.call(lambda: alone.backfill("core.test", *hours(3, 4), told=up))
+    assert rig.sink.starts == hours(0, 1, 2, 3)
+
+
+def test_a_sink_that_asks_for_an_hour(rig: Rig, alone: Runner) -> None:
+    """A sink that is tried again much later is waited for ten seconds."""
+    rig.sink.down = RetryAfter(3600)
+    before = rig.now
+    with pytest.raises(Unavailable, match="it stays pending"):
+        rig.call(lambda: alone.backfill("core.test", *hours(0, 3)), within=20 * MINUTE)
+    assert timedelta(seconds=10) <= rig.now - before <= timedelta(seconds=12)
+
+
+def test_what_others_have_pending_is_not_waited_for(rig: Rig, alone: Runner) -> None:
+    """A backfill that has nothing to deliver does not wait for what others have pending."""
+    rig.call(lambda: alone.backfill("core.test", *hours(0, 3)))
+    rig.sink.down = Unavailable("shut")
+    rig.start(rig.windowed("core.other"))
+    rig.advance(MINUTE)
+    rig.stop()
+    before = rig.now
+    progress = rig.call(lambda: alone.backfill("core.test", *hours(0, 3)))
+    assert progress.outcomes == Counter(unchanged=3)
+    assert rig.now - before <= timedelta(seconds=1)
+
+
+def test_the_total_of_what_failed(rig: Rig) -> None:
+    """Resumed, `failed_only` counts what it has done: of the rest some was made up meanwhile."""
+    rig.source.answer = lambda request: 1 / 0
+    rig.until("2026-01-01T06:30")
+    rig.start(rig.windowed(start=at("2026-01-01")))
+    rig.exactly(MINUTE)
+    rig.stop()
+    rig.source.answer = one
+    runner = Runner([rig.windowed()], state_dir=rig.folder, clock=rig.clock)
+    span = at("2026-01-01"), at("2026-01-01T06:00")
+    told: list[tuple[int, int]] = []
+
+    def end(progress):
+        told.append((progress.done, progress.total))
+        if progress.done == 2:
+            raise KeyError("ended")
+
+    with pytest.raises(KeyError):
+        rig.call(lambda: runner.backfill("core.test", *span, failed_only=True, told=end))
+    rig.call(lambda: runner.backfill("core.test", *hours(3, 5)))
+    progress = rig.call(lambda: runner.backfill("core.test", *span, failed_only=True, told=end))
+    assert told == [(1, 6), (2, 6), (3, 6), (4, 6)]
+    assert (progress.done, progress.total) == (4, 4)
+    with rig.store() as store:
+        kept = [Progress.of(each.progress) for each in store.requests(open_only=False)]
+    assert [(each.done, each.total) for each in kept] == [(4, 4), (2, 2)]
+    runner.close()
 
 
 def test_requests_that_cannot_be(rig: Rig) -> None:

@@ -136,6 +136,8 @@ def test_ticks_during_a_run_are_dropped(rig: Rig, caplog: pytest.LogCaptureFixtu
     rig.until("2026-01-01T00:06:30")
     assert minutes(collector.source.times) == ["00:01", "00:05", "00:06"]
     assert "core.level: dropped ticks that came while a run was under way: 3" in caplog.messages
+    assert rig.runs()[0].reason == "dropped ticks that came meanwhile: 3"
+    assert [run.reason for run in rig.runs()[1:]] == [None, None]
 
 
 def test_retry_after_is_not_before(rig: Rig) -> None:

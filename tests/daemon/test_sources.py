@@ -6,8 +6,9 @@ import threading
 from datetime import timedelta
 
 import pytest
+from attrs import define
 
-from parts.running import HOUR, MINUTE, Gate, Rig, at, own_threads
+from parts.running import HOUR, MINUTE, Base, Gate, Rig, at, own_threads
 from signals_core import RetryAfter, Unavailable
 
 
@@ -158,3 +159,50 @@ def test_a_windowed_tick_during_a_run(rig: Rig) -> None:
     rig.clock.settle()
     assert [start.hour for start in rig.source.windows] == [23, 0, 1, 2]
     assert len(own_threads()) > 0
+
+
+def _shut(rig: Rig, gate: Gate) -> Base:
+    """Make a source whose `open` returns when the gate opens."""
+
+    @define(eq=False)
+    class Shut(Base):
+        def open(self):
+            super().open()
+            with gate.changed:
+                while not gate.is_open:
+                    self.clock.wait(gate.changed, None)
+
+    source = Shut(windowed=False)
+    source.clock = rig.clock
+    return source
+
+
+def test_an_open_that_does_not_end(rig: Rig) -> None:
+    """An `open` that does not return is given up after the timeout, and its source says so.
+
+    It is used again when it is open at last.
+    """
+    gate = Gate(rig.clock)
+    source = _shut(rig, gate)
+    rig.start(rig.snapshot("core.one", source=source), rig.snapshot("core.two", source=source))
+    rig.until("2026-01-01T00:05")
+    reasons = {str(run.reason).split("; ")[0] for run in rig.runs()}
+    assert reasons == {"it does not open", "it is still busy with a call that does not end"}
+    assert len(source.opened) == 1
+    gate.open()
+    rig.clock.settle()
+    rig.until("2026-01-01T00:08")
+    assert len(rig.sink.taken) >= 2 and source.closed == 1
+
+
+def test_an_open_that_does_not_end_holds_up_no_stop(rig: Rig) -> None:
+    """A source that does not open keeps a runner from neither stopping nor closing."""
+    gate = Gate(rig.clock)
+    runner = rig.start(rig.snapshot(source=_shut(rig, gate)))
+    rig.exactly(MINUTE)
+    rig.call(lambda: (runner.stop(5), runner.close()), within=timedelta(seconds=30))
+    gate.open()
+    for thread in threading.enumerate():
+        if thread.name == "signals Shut":
+            thread.join(10)
+    assert own_threads() == set()

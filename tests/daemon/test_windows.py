@@ -11,6 +11,7 @@ import pytest
 from parts.running import DAY, HOUR, MINUTE, Rig, at, one
 from signals_core import Grain, Unavailable
 from signals_core.builtin.schedules import Cron
+from signals_core.daemon import key_of
 
 
 def hours(*counts: int, of: str = "2026-01-01") -> list:
@@ -303,6 +304,31 @@ def test_a_clock_set_back(rig: Rig) -> None:
     assert versions == sorted(set(versions))
 
 
+def test_a_clock_that_trembles(rig: Rig) -> None:
+    """A tick that has come is run though the clock has gone back by a little, and run once."""
+    level = rig.snapshot()
+    daemon = rig.start(level)._daemon
+    rig.exactly(2 * MINUTE)
+    rig.exactly(MINUTE - timedelta(milliseconds=3))
+    daemon._fire(daemon._members[level.id], rig.now + timedelta(milliseconds=3))
+    rig.exactly(MINUTE + timedelta(milliseconds=3))
+    assert level.source.times[-2:] == [at("2026-01-01T00:02:59.997"), at("2026-01-01T00:04:00")]
+
+
+def test_a_coverage_that_is_not_as_it_was(rig: Rig) -> None:
+    """A collector goes on from what the store has, should that not be what it takes it for."""
+    collector = rig.windowed(start=at("2026-01-01"))
+    runner = rig.start(collector)
+    rig.until("2026-01-01T02:30")
+    known = rig.coverage(collector)
+    window = collector.buckets.window(at("2026-01-01T02:00"))
+    after = known.after_reading(window, collector.window, rig.now + HOUR)
+    runner._daemon._store.save_coverage(key_of(collector), known, after)
+    rig.until("2026-01-01T05:30")
+    assert rig.sink.starts == hours(0, 1, 3, 4)
+    assert rig.coverage(collector).covered.spans == (tuple(hours(0, 5)),)
+
+
 def test_retries_after_a_clock_was_set_back(rig: Rig) -> None:
     """What was to be tried again by a clock that was a year ahead does not wait a year."""
     rig.clock.step_wall(365 * DAY.total_seconds())
@@ -403,3 +429,52 @@ def test_a_query_that_fails_all_day(rig: Rig) -> None:
     rig.advance(6 * MINUTE)
     assert len(set(rig.sink.starts)) == len(rig.sink.starts) == 9 * 12 + 1
     assert not rig.coverage(collector).failures
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what is shown at every level, and forget it."""
+    said = [each.getMessage() for each in caplog.records if each.name == "signals.run"]
+    caplog.clear()
+    return said
+
+
+def test_a_catch_up_is_said(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """That more than one missed window is made up is said once, and that it is done once."""
+    caplog.set_level(logging.INFO, "signals.run")
+    rig.start(rig.windowed())
+    rig.until("2026-01-01T02:30")
+    rig.stop()
+    rig.until("2026-01-01T04:30")
+    rig.start(rig.windowed())
+    rig.advance(MINUTE)
+    rig.stop()
+    assert events(caplog) == []  # one was missed, and one has just fallen due
+    rig.until("2026-01-01T08:30")
+    rig.source.answer = lambda request: (
+        1 / 0 if request.window.start == hours(6)[0] else one(request)
+    )
+    rig.start(rig.windowed())
+    rig.advance(HOUR)
+    assert events(caplog) == [
+        "core.test: makes up 3 windows, from 2026-01-01T04:00:00Z to 2026-01-01T07:00:00Z",
+        "core.test: has caught up, but for failed windows: 1",
+    ]
+
+
+def test_what_a_tick_reads_is_no_catch_up(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """With a schedule the windows since the last tick were not missed; those before it were."""
+    caplog.set_level(logging.INFO, "signals.run")
+    collector = rig.windowed(start=at("2026-01-01"), schedule=Cron("30 */4 * * *"))
+    rig.start(collector)
+    rig.until("2026-01-01T09:00")
+    assert events(caplog) == []
+    rig.source.down = Unavailable("no route")
+    rig.runner.close()
+    rig.start(collector)
+    rig.until("2026-01-01T16:45")
+    rig.source.down = None
+    rig.until("2026-01-01T18:00")
+    assert events(caplog) == [
+        "core.test: makes up 4 windows, from 2026-01-01T08:00:00Z to 2026-01-01T12:00:00Z",
+        "core.test: has caught up",
+    ]
