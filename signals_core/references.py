@@ -47,10 +47,11 @@ def expand(
     from a file is treated as a secret. Raises `Unresolved` or `Malformed`.
     """
     variables = os.environ if environ is None else environ
-
-    def replace(match: re.Match[str]) -> str:
+    for match in _REFERENCE.finditer(template):  # told whether or not another leads nowhere
         if match["malformed"] is not None:
             raise Malformed(f"{match['malformed']!r} is no reference")
+
+    def replace(match: re.Match[str]) -> str:
         if match["file"] is not None:
             content = _content_of(match["file"])
             on_file(content)

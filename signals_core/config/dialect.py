@@ -25,8 +25,14 @@ _OTHER_CALL = re.compile(r"\{\{-?\s*getEnv\w*[^}]*(?:\}\})?")
 _ESCAPE = re.compile(r"\\(?:x(..)|u(.{4})|U(.{8})|([0-7]{3})|(.))", re.DOTALL)
 _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
-_WINDOWED = ("historic_tumbling_window", "window")
-_PREFIX = "metric."
+#: What type names may begin with, and the one type of collector.
+PREFIX = "metric."
+COLLECTOR_TYPE = "metric"
+
+#: What `collector` holds, the strategies that are known, and those of them that read windows.
+COLLECTOR_PARTS = ("type", "invocation_strategy")
+WINDOWED = ("historic_tumbling_window", "window")
+STRATEGIES = ("tick", *WINDOWED)
 
 Note = Callable[[Problem], None]
 
@@ -130,11 +136,15 @@ def _without_collector_key(document: Keys, note: Note) -> Keys:
     if not isinstance(collector, Keys):
         return document
     kind = collector.nodes.get("type")
-    if isinstance(kind, Scalar) and kind.text != "metric":
-        note(kind.mark.problem(f"collectors of the type {kind.text!r} are not supported", "metric"))
+    if isinstance(kind, Scalar) and kind.text != COLLECTOR_TYPE:
+        note(
+            kind.mark.problem(
+                f"collectors of the type {kind.text!r} are not supported", COLLECTOR_TYPE
+            )
+        )
     for key in collector.nodes:
-        if key not in ("type", "invocation_strategy"):
-            known = "known: type, invocation_strategy"
+        if key not in COLLECTOR_PARTS:
+            known = f"known: {', '.join(COLLECTOR_PARTS)}"
             note(collector.mark_of(key).problem("is no known key", known))
     return document.without("collector")
 
@@ -144,16 +154,16 @@ def _with_plain_source(document: Keys) -> Keys:
     if not isinstance(source, Keys):
         return document
     kind = source.nodes.get("type")
-    if isinstance(kind, Scalar) and kind.text.startswith(_PREFIX):
-        source = source.with_key("type", evolve(kind, text=kind.text.removeprefix(_PREFIX)))
+    if isinstance(kind, Scalar) and kind.text.startswith(PREFIX):
+        source = source.with_key("type", evolve(kind, text=kind.text.removeprefix(PREFIX)))
     return document.with_key("source", source.without("strategy"))
 
 
 def _with_strategy(document: Keys, strategy: Scalar, note: Note) -> Keys:
     if strategy.text == "tick":
         return document
-    if strategy.text not in _WINDOWED:
-        known = ", ".join(("tick", *_WINDOWED))
+    if strategy.text not in WINDOWED:
+        known = ", ".join(STRATEGIES)
         note(strategy.mark.problem(f"the strategy {strategy.text!r} is not supported", known))
         return document
     if "window" not in document.nodes:

@@ -9,8 +9,12 @@ import pytest
 from attrs import frozen
 
 from parts.configured import a_registry
+from parts.editor import compare
 from signals_core import secret
 from signals_core.config import load
+from signals_core.config.files import find
+
+REGISTRY = a_registry()
 
 
 @frozen
@@ -34,12 +38,16 @@ class Folder:
         return path
 
     def load(self, *paths, project=None):
-        """Load paths, by default the folder, with the plugins of `parts.configured`."""
-        return load(
-            [Path(path) for path in paths or ["."]],
-            project=project and Path(project),
-            registry=a_registry(),
-        )
+        """Load paths, by default the folder, with the plugins of `parts.configured`.
+
+        What an editor makes of the same files is compared on the way.
+        """
+        paths, project = [Path(path) for path in paths or ["."]], project and Path(project)
+        loaded = load(paths, project=project, registry=REGISTRY)
+        found = find(paths, project)
+        files = [*found.files, *([found.project] if found.project else ())]
+        compare(files, loaded, REGISTRY)
+        return loaded
 
     def problems(self, *paths, project=None):
         return [str(problem) for problem in self.load(*paths, project=project).problems]

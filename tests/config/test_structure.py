@@ -282,6 +282,11 @@ def test_malformed_references(text):
     assert problem("text", f"'{text}'") == f"f.yaml:1: text: {text!r} is no reference {remedy}"
 
 
+def test_malformed_behind_one_that_leads_nowhere():
+    """A reference that is malformed is a mistake although another one leads nowhere."""
+    assert "'${' is no reference" in problem("text", "'${NO_SUCH_VARIABLE} ${'")
+
+
 def test_file_reference_that_names_no_file():
     """A path that can be none leads nowhere, like one to a file that is not there."""
     _, problems = built(Everything, 'text: "${file:a\\0b}"')
