@@ -219,7 +219,7 @@ def test_sessions_of_nox() -> None:
     """Each session that the README names is one."""
     named = re.findall(r"noxfile\.py -s (\w+)", README.read_text(encoding="utf-8"))
     sessions = (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    assert named == ["quickstart", "tests"]
+    assert named == ["quickstart", "tests", "docs"]
     assert all(f"\ndef {name}(session: nox.Session)" in sessions for name in named)
 
 
