@@ -16,7 +16,8 @@ from signals_core.registry import Registry
 
 T = TypeVar("T")
 
-_SHORT_SCHEDULES = ("interval", "cron")
+#: The types whose fields may stand in the place of `{type, config}`.
+SHORT_SCHEDULES = ("interval", "cron")
 _SCHEDULE = 'write {interval: 30s}, {cron: "5 0 * * *"} or {type: …, config: …}'
 
 
@@ -116,7 +117,7 @@ class Plugins:
         """Return a schedule, from the long or the short form. Raises `Failed`."""
         keys = self.structurer.keys(node, _SCHEDULE)
         if "type" not in keys.nodes:
-            short = [key for key in _SHORT_SCHEDULES if key in keys.nodes]
+            short = [key for key in SHORT_SCHEDULES if key in keys.nodes]
             if len(short) != 1:
                 self.structurer.note(node.mark.problem("is no schedule", _SCHEDULE))
                 raise Failed
@@ -256,7 +257,9 @@ class Plugins:
         try:
             return self.registry.load(kind, name)
         except PluginError as error:
-            self.structurer.note(node.mark.problem(error.reason, error.remedy))
+            is_there = (kind, name) in self.registry.types
+            if is_there or "plugins" not in self.project.unread:
+                self.structurer.note(node.mark.problem(error.reason, error.remedy))
             raise Failed from None
 
     def _fields(self, cls: type[Plugin]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
