@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import Distribution, EntryPoint, distributions
@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 from signals_core.errors import PluginError
 from signals_core.fields import fields_of, is_own_attrs_class
 from signals_core.plugin import GROUP, Hooks, Plugin, Schedule, Sink, Source
+from signals_core.plugin_file import import_file, line_of_call, line_of_error
 
 KINDS: dict[str, type[Plugin]] = {"source": Source, "sink": Sink, "schedule": Schedule}
 
@@ -46,6 +47,36 @@ class BrokenPlugin:
     reason: str
     remedy: str
     error: BaseException | None = field(default=None, eq=False, repr=False)
+    place: str = ""
+    """Where in its file, of a plugin that is one file of the project."""
+
+    @property
+    def where(self) -> str:
+        """Who brings it, as exactly as is known."""
+        return self.place or self.provider
+
+
+@frozen
+class _Origin:
+    """Where a plugin comes from: a distribution, or a file of the project."""
+
+    name: str
+    provider: str
+    file: Path | None = None
+
+    def remedy(self, of_distribution: str, of_file: str = "mend it") -> str:
+        """Return what helps."""
+        return of_distribution if self.file is None else of_file
+
+    def place(self, error: BaseException | None) -> str:
+        """Return the line in the file that led to an error, else the one that calls us."""
+        if self.file is None:
+            return ""
+        if error is not None:
+            line = line_of_error(error, self.file)
+        else:
+            line = line_of_call(inspect.currentframe(), self.file)
+        return f"{self.provider}:{line}" if line else ""
 
 
 @define
@@ -90,7 +121,7 @@ class Registry:
         """Load every entry point of the group `signals`, our own first, then by name."""
         registry = cls()
         for entry_point, provider in _entry_points(registry.broken):
-            registry._add(entry_point, provider)
+            registry._add(_Origin(entry_point.name, provider), entry_point.load)
         return registry
 
     def names(self, kind: str) -> list[str]:
@@ -117,15 +148,28 @@ class Registry:
         for entry in self.types.values():
             self._check(entry)
 
-    def _add(self, entry_point: EntryPoint, provider: str) -> None:
-        def refuse(reason: str, remedy: str, error: BaseException | None = None) -> None:
-            self.broken.append(BrokenPlugin(entry_point.name, provider, reason, remedy, error))
+    def add_file(self, file: Path, shown: str) -> list[BrokenPlugin]:
+        """Register what a file of the project brings; returns what of it is broken.
+
+        `shown` is how the file is named to a person.
+        """
+        before = len(self.broken)
+        self._add(_Origin(file.stem, shown, file), lambda: import_file(file))
+        return self.broken[before:]
+
+    def _add(self, origin: _Origin, load: Callable[[], Any]) -> None:
+        def refuse(
+            reason: str, remedy: str, error: BaseException | None = None, place: str = ""
+        ) -> None:
+            place = place or origin.place(error)
+            self.broken.append(
+                BrokenPlugin(origin.name, origin.provider, reason, remedy, error, place)
+            )
 
         try:
-            module = entry_point.load()
+            module = load()
         except _ANY_FAILURE as error:
-            remedy = f"reinstall or upgrade {provider}"
-            refuse(f"its import failed: {_described(error)}", remedy, error)
+            refuse(*_import_failure(origin, error), error)
             return
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(Hooks)
@@ -133,45 +177,49 @@ class Registry:
             manager.register(module)
             manager.check_pending()
         except _ANY_FAILURE as error:
-            refuse(*_misspelt(module, error), error)
+            hook, reason, remedy = _misfit(module, error)
+            line = hook.__code__.co_firstlineno if origin.file and hook else 0
+            refuse(reason, remedy, error, f"{origin.provider}:{line}" if line else "")
             return
         found = 0
         for kind in KINDS:
             hook = getattr(manager.hook, f"signals_register_{kind}s")
             found += len(hook.get_hookimpls())
             try:
-                hook(register=self._registrar(kind, provider, refuse))
+                hook(register=self._registrar(kind, origin, refuse))
             except _ANY_FAILURE as error:
-                refuse(f"its hook failed: {_described(error)}", f"report it to {provider}", error)
+                remedy = origin.remedy(f"report it to {origin.provider}")
+                refuse(f"its hook failed: {_described(error)}", remedy, error)
         if not found:
             refuse("it has no hook", "decorate signals_register_sources (…) with @hookimpl")
 
-    def _registrar(self, kind: str, provider: str, refuse: Any) -> Any:
+    def _registrar(self, kind: str, origin: _Origin, refuse: Any) -> Any:
         def register(name: Any, target: Any) -> None:
             if not isinstance(name, str) or not name:
                 refuse(f"{name!r} is no name for a {kind} type", 'register("name", Class)')
                 return
             taken = self.types.get((kind, name))
             if taken is not None:
+                remedy = "uninstall one of the two, or ask its author to rename the type"
                 refuse(
                     f"the {kind} type {name!r} is already brought by {taken.provider}",
-                    "uninstall one of the two, or ask its author to rename the type",
+                    origin.remedy(remedy, "register it under another name"),
                 )
                 return
-            entry = PluginType(kind, name, provider, target)
+            entry = PluginType(kind, name, origin.provider, target)
             self.types[kind, name] = entry
             if not isinstance(target, str):
-                self._check(entry)
+                self._check(entry, origin.place(None))
 
         return register
 
-    def _check(self, entry: PluginType) -> None:
+    def _check(self, entry: PluginType, place: str = "") -> None:
         try:
             entry.load()
         except PluginError as error:
-            broken = BrokenPlugin(entry.name, entry.provider, error.reason, error.remedy, error)
-            if broken not in self.broken:
-                self.broken.append(broken)
+            key = (entry.name, entry.provider, error.reason)
+            if key not in {(each.name, each.provider, each.reason) for each in self.broken}:
+                self.broken.append(BrokenPlugin(*key, error.remedy, error, place))
 
 
 def _entry_points(broken: list[BrokenPlugin]) -> Iterable[tuple[EntryPoint, str]]:
@@ -225,14 +273,31 @@ def _check_class(kind: str, cls: Any) -> None:
         )
 
 
-def _misspelt(module: Any, error: BaseException) -> tuple[str, str]:
+def _import_failure(origin: _Origin, error: BaseException) -> tuple[str, str]:
+    if origin.file is None:
+        return f"its import failed: {_described(error)}", f"reinstall or upgrade {origin.provider}"
+    if isinstance(error, OSError) and error.filename == str(origin.file):
+        return f"cannot be read: {error.strerror}", "paths are relative to the project file"
+    if isinstance(error, ModuleNotFoundError):
+        remedy = "install it; a file beside this one is not found: make a distribution of the two"
+        return f"its import failed: {_described(error)}", remedy
+    return f"its import failed: {_described(error)}", "mend it"
+
+
+def _misfit(module: Any, error: BaseException) -> tuple[Any, str, str]:
+    """Return the hook that does not fit, where it is known, why, and what would."""
     known = [name for name in vars(Hooks) if name.startswith("signals_")]
-    for name, value in getattr(module, "__dict__", {}).items():
-        is_hook = name.startswith("signals_") and hasattr(value, f"{GROUP}_impl")
-        if is_hook and name not in known:
+    hooks = {
+        name: value
+        for name, value in getattr(module, "__dict__", {}).items()
+        if name.startswith("signals_") and hasattr(value, f"{GROUP}_impl")
+    }
+    for name, value in hooks.items():
+        if name not in known:
             close = get_close_matches(name, known, n=1, cutoff=0.0)
-            return f"there is no hook {name}", f"did you mean {close[0]}?"
-    return f"its hook does not fit: {_described(error)}", "define it as hook(register)"
+            return value, f"there is no hook {name}", f"did you mean {close[0]}?"
+    hook = next(iter(hooks.values())) if len(hooks) == 1 else None
+    return hook, f"its hook does not fit: {_described(error)}", "define it as hook(register)"
 
 
 def _described(error: BaseException) -> str:

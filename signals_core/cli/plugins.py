@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signals_core.cli.options import json_option, verbose_option
+from signals_core.cli.options import json_option
 from signals_core.cli.output import Output
+from signals_core.cli.target import Target, project_options
 
 if TYPE_CHECKING:
     from signals_core.registry import PluginType, Registry
@@ -17,22 +18,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("type", required=False)
-@verbose_option
+@project_options
 @json_option
 @click.make_pass_decorator(Output)
-def plugins(output: Output, type: str | None, *, as_json: bool) -> int:
-    """Show the types that are installed, who provides them, and what is broken.
+def plugins(output: Output, target: Target, type: str | None, *, as_json: bool) -> int:
+    """Show the types that are there, who provides them, and what is broken.
 
-    With TYPE: its fields, and a collector to paste. -vv shows where a broken plugin failed.
+    They are those that are installed, and those of the project's own files. With TYPE: its fields,
+    and a collector to paste. -vv shows where a broken plugin failed.
 
     \b
     Examples:
       signals plugins
       signals plugins postgres
     """
-    from signals_core.registry import Registry
+    from signals_core.config import registry_of
 
-    registry = Registry.discover()
+    registry = registry_of(target.paths, project=target.project)
     registry.check_all()
     if type is None:
         _list(output, registry, as_json=as_json)
@@ -65,7 +67,7 @@ def _list(output: Output, registry: Registry, *, as_json: bool) -> None:
     else:
         output.table(["TYPE", "KIND", "PROVIDER"], [list(each.values()) for each in types])
         for each in registry.broken:
-            output.data(f"broken: {each.name} of {each.provider}: {each.reason} ({each.remedy})")
+            output.data(f"broken: {each.name} of {each.where}: {each.reason} ({each.remedy})")
     for each in registry.broken:
         output.trace(each.error)
 

@@ -7,6 +7,6 @@ why one would not be built), `project` holds what collectors share, `plugins` bu
 and schedules, `document` builds one collector.
 """
 
-from signals_core.config.load import Loaded, LoadedCollector, load
+from signals_core.config.load import Loaded, LoadedCollector, load, registry_of
 
-__all__ = ["Loaded", "LoadedCollector", "load"]
+__all__ = ["Loaded", "LoadedCollector", "load", "registry_of"]

@@ -28,7 +28,7 @@ COLLECTOR_KEYS = tuple(
 #: One of them makes a document a collector.
 MARKS_OF_COLLECTOR = ("source", "metric", "metrics")
 _RESERVED = (
-    "tests", "labels", "was", "for_each", "fill", "expect", "plugins", "retention", "receipt",
+    "tests", "labels", "was", "for_each", "fill", "expect", "retention", "receipt",
 )  # fmt: skip
 _NEEDED = {
     "source": "write source: {type: …, config: …}",
@@ -132,6 +132,9 @@ class DocumentReader:
         for key in self.document.nodes:
             if key in _RESERVED:
                 self.structurer.note(self.document.mark_of(key).problem(_LATER))
+            elif key == "plugins":
+                mark = self.document.mark_of(key)
+                self.structurer.note(mark.problem("is a key of the project", "see signals.yaml"))
             elif key not in COLLECTOR_KEYS:
                 self.structurer.unknown(self.document, key, COLLECTOR_KEYS)
 

@@ -42,14 +42,14 @@ def find(paths: Sequence[Path], project: Path | None = None) -> Found:
         project = project or _upward(Path())
         if project is None:
             return Found(None, [], problems=[_no_project()])
-        paths = [_short(project.parent)]
+        paths = [short(project.parent)]
     problems: list[Problem] = []
     upward: dict[str, Path] = {}
     for path in paths:
         if nearest := _upward(path):
             upward.setdefault(_real(nearest), nearest)
     if project is None and len(upward) > 1:
-        names = " and ".join(sorted(str(_short(path)) for path in upward.values()))
+        names = " and ".join(sorted(str(short(path)) for path in upward.values()))
         problems.append(Problem(f"two project files: {names}", "load them one at a time"))
     own = project or next(iter(upward.values()), None)
     files: dict[str, Path] = {}
@@ -61,7 +61,7 @@ def find(paths: Sequence[Path], project: Path | None = None) -> Found:
         if file.name == PROJECT_FILE and real not in upward:
             problems.append(_deeper(file, own))
             del files[real]
-    return Found(_short(own) if own else None, list(files.values()), whole, problems)
+    return Found(short(own) if own else None, list(files.values()), whole, problems)
 
 
 def _files_of(path: Path, problems: list[Problem]) -> Iterator[Path]:
@@ -109,7 +109,7 @@ def _real(path: Path) -> str:
     return os.path.realpath(path)
 
 
-def _short(path: Path) -> Path:
+def short(path: Path) -> Path:
     """Return the path as a person at this place would write it."""
     relative = Path(os.path.relpath(path))
     return path if ".." in relative.parts else relative
@@ -127,6 +127,6 @@ def _deeper(file: Path, own: Path | None) -> Problem:
         what = f"a {PROJECT_FILE} below what is loaded"
         remedy = "load its folder, or move it up"
     else:
-        what = f"a second {PROJECT_FILE}: the project's is {_short(own)}"
+        what = f"a second {PROJECT_FILE}: the project's is {short(own)}"
         remedy = "a project has one: merge the two, or load this folder on its own"
     return Problem(what, remedy, file=str(file), line=1)

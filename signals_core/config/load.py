@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from signals_core.collector import Collector
 from signals_core.config.dialect import modernise, with_references
 from signals_core.config.document import COLLECTOR_KEYS, DocumentReader, hoisted, is_collector
-from signals_core.config.files import find
+from signals_core.config.files import find, short
 from signals_core.config.nodes import Keys, Node, Scalar, compose
 from signals_core.config.plugins import Plugins
 from signals_core.config.project import Project, is_project, read_project, with_defaults
@@ -66,7 +66,9 @@ def load(
     documents = rest if found.whole else []
     for file in found.files:
         documents += _documents(file, problems)
-    plugins = Plugins(structurer, registry or Registry.discover(), shared)
+    registry = registry or Registry.discover()
+    _add_files(registry, shared, structurer)
+    plugins = Plugins(structurer, registry, shared)
     readers, passed_over = [], []
     for document in documents:
         if isinstance(document, Scalar) and document.refused:
@@ -110,6 +112,22 @@ def load(
         [each.name for each in readers if each.collector is None and each.name],
         _in_order(of_all),
     )
+
+
+def registry_of(paths: Sequence[Path], *, project: Path | None = None) -> Registry:
+    """Return the types that are installed and those of the project's own, as `load` sees them."""
+    registry, structurer = Registry.discover(), Structurer([])
+    shared, _ = _project(find(paths, project).project, structurer)
+    _add_files(registry, shared, structurer)
+    return registry
+
+
+def _add_files(registry: Registry, project: Project, structurer: Structurer) -> None:
+    """Register what the files bring that the project names."""
+    for file, mark in project.plugins:
+        for broken in registry.add_file(file, str(short(file))):
+            structurer.note(mark.problem(f"{broken.where}: {broken.reason}", broken.remedy))
+            project.unread.add("plugins")
 
 
 def _of_project(

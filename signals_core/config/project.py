@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from os.path import normpath
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from signals_core.config.nodes import Keys, Node, Scalar, is_null
+from signals_core.config.nodes import Keys, Mark, Node, Scalar, is_null
 from signals_core.config.structure import Failed, Structurer
 from signals_core.window import zone_named
 
@@ -16,13 +18,14 @@ PROJECT_KEYS = {
     "timezone": "The zone of collectors that name none, as Europe/Paris.",
     "sources": "Shared sources by name; a collector says source: {use: NAME, config: …}.",
     "sinks": "Shared sinks by name; a collector says sinks: [NAME].",
+    "plugins": "Files with plugins of this project's own: [./mine.py], relative to this file.",
     "defaults": "What holds for collectors that do not say otherwise; tags merge by key.",
 }
 
 #: One of them makes a document a project: no collector has it.
 MARKS_OF_PROJECT = ("version", "sources", "defaults")
 _SECTIONS = ("sources", "sinks", "defaults")
-_RESERVED = ("plugins", "retention")
+_RESERVED = ("retention",)
 NOT_DEFAULTS = ("id", "metric", "metrics", "name", "source", "timezone")
 
 
@@ -30,6 +33,7 @@ NOT_DEFAULTS = ("id", "metric", "metrics", "name", "source", "timezone")
 class Project:
     """The shared sources and sinks by name, the defaults, and the time zone, as nodes.
 
+    `plugins` are the files that bring types of the project's own, and where each is named.
     `unread` names the sections that could not be read: of what may be in there, nothing is said
     to be missing.
     """
@@ -39,12 +43,13 @@ class Project:
     sources: dict[str, Node] = field(factory=dict)
     sinks: dict[str, Node] = field(factory=dict)
     defaults: Keys | None = None
+    plugins: list[tuple[Path, Mark]] = field(factory=list)
     unread: set[str] = field(factory=set)
 
     @classmethod
     def unreadable(cls) -> Project:
         """Return what is known of a project whose file cannot be read: nothing."""
-        return cls(unread=set(_SECTIONS))
+        return cls(unread={*_SECTIONS, "plugins"})
 
 
 def is_project(document: Node) -> bool:
@@ -68,6 +73,7 @@ def read_project(
             structurer.unknown(keys, key, PROJECT_KEYS)
     _check_version(keys, structurer)
     _read_timezone(keys, project, structurer)
+    project.plugins = _plugin_files(keys, project, structurer)
     project.sources = _named(keys, "sources", project, structurer)
     project.sinks = _named(keys, "sinks", project, structurer)
     project.defaults = _defaults(keys, project, structurer, collector_keys)
@@ -97,6 +103,27 @@ def _read_timezone(document: Keys, project: Project, structurer: Structurer) -> 
             structurer.note(node.mark.problem(str(error)))
             return
     project.timezone = node
+
+
+def _plugin_files(
+    document: Keys, project: Project, structurer: Structurer
+) -> list[tuple[Path, Mark]]:
+    node = document.nodes.get("plugins")
+    if node is None or is_null(node):
+        return []
+    found = []
+    try:
+        items = structurer.items(node, "write [./mine.py]").nodes
+    except Failed:
+        project.unread.add("plugins")
+        return []
+    for item in items:
+        dangling, file = structurer.dangling, structurer.attempt(item, Path)
+        if file is None or structurer.dangling > dangling:
+            project.unread.add("plugins")
+        else:
+            found.append((Path(normpath(file)), item.mark))
+    return found
 
 
 def _section(

@@ -292,13 +292,19 @@ def test_one_mistake_is_one_line(folder, old, new, problem):
     assert not loaded.collectors
 
 
-@pytest.mark.parametrize(
-    "key", "tests labels was for_each fill expect plugins retention receipt".split()
-)
+@pytest.mark.parametrize("key", "tests labels was for_each fill expect retention receipt".split())
 def test_reserved_keys(folder, key):
     """A key that a later version will give a meaning is refused by name."""
     folder.write(c=SNAPSHOT + f"{key}: x\n")
     assert folder.problems() == [f"c.yaml:6: {key}: is reserved for a later version"]
+
+
+def test_files_of_plugins_are_named_by_the_project(folder):
+    """A collector cannot have code of its own run: that is for the project file to say."""
+    folder.write(c=SNAPSHOT + "plugins: [./mine.py]\n")
+    folder.file("mine.py", "open('was-here', 'w').close()")
+    assert folder.problems() == ["c.yaml:6: plugins: is a key of the project (see signals.yaml)"]
+    assert not (folder.path / "was-here").exists()
 
 
 @pytest.mark.parametrize(

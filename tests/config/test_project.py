@@ -162,7 +162,10 @@ def test_a_collector_in_place_of_the_project(folder):
     [
         ("version: 1\n", "", "1: version: is missing (write version: 1)"),
         ("version: 1\n", "version: 2\n", "1: version: is no version known here (write version: 1)"),
-        ("version: 1\n", "version: 1\nplugins: x\n", "2: plugins: is reserved for a later version"),
+        ("version: 1\n", "version: 1\nplugins: x\n", "2: plugins: is text (write [./mine.py])"),
+        ("version: 1\n", "version: 1\nplugins: [[x]]\n", "2: plugins[0]: is a list (write a path)"),
+        ("version: 1\n", "version: 1\nplugins: ['']\n", "2: plugins[0]: '' is not a path"),
+        ("  owner: data-team", "  plugins: [x.py]", "13: defaults.plugins: is no known key (known: description, grain, max_rows, owner, schedule, sinks, tags, timeout, window)"),
         ("version: 1\n", "version: 1\nretention: x\n", "2: retention: is reserved for a later version"),
         ("version: 1\n", "version: 1\nsource: {}\n", "2: source: is no known key (did you mean sources?)"),
         ("version: 1\n", "version: 1\nsuorces: {}\n", "2: suorces: is no known key (did you mean sources?)"),

@@ -113,7 +113,7 @@ def test_where_a_broken_one_failed(signals: Signals, install: Callable[[str, str
     assert 'crash.py", line 1' in loud.stderr
     listed = signals("plugins", "--json", env={"PYTHONPATH": str(site)})
     (broken,) = json.loads(listed.stdout)["broken"]
-    assert sorted(broken) == ["name", "provider", "reason", "remedy"]
+    assert sorted(broken) == ["name", "place", "provider", "reason", "remedy"]
 
 
 def test_a_type_of_a_broken_one(
@@ -162,3 +162,25 @@ def test_traceback_for_the_author(
     assert "Traceback" in loud.stderr
     assert "answers.py" in loud.stderr
     assert "hunter2-and-more" not in loud.stderr
+
+
+def test_a_file_of_the_project(signals: Signals, write: Write) -> None:
+    """A file that the project names needs no installation; commands show its types, and where."""
+    write("signals.yaml", "version: 1\nplugins: [./mine.py]\n")
+    write("answers.yaml", COLLECTOR)
+    write("mine.py", ANSWERS)
+    assert signals("config", "validate").returncode == 0
+    assert json.loads(signals("config", "invoke").stdout)["value"] == 7
+    listed = signals("plugins").stdout.splitlines()
+    assert [line.split("\t") for line in listed if "mine.py" in line] == [
+        ["answers", "source", "mine.py"]
+    ]
+    assert signals("plugins", "answers").stdout.startswith(
+        "answers: a source of mine.py\n\nAlways the same number.\n\nfields:\n  max"
+    )
+    write("mine.py", ANSWERS.replace("register_sources", "register_source"))
+    broken = "mine.py:14: there is no hook signals_register_source"
+    assert f"broken: mine of {broken}" in signals("plugins").stdout
+    wrong = signals("run")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith(f"signals.yaml:2: plugins[0]: {broken} (did you mean ")

@@ -141,7 +141,7 @@ def test_what_waits_is_given_time():
         harness.advance(minutes=2)
         assert [each.value for each in harness.metrics] == [1]
     rows, window = RowsSource(HOURS, time="at"), WindowPolicy()
-    start = START + timedelta(hours=5)
+    start = START + timedelta(hours=5, minutes=5)
     with Harness(source=rows, grain="1h", window=window, start=start) as harness:
         harness.advance(minutes=5)
         assert [each.value for each in harness.metrics] == [4]
