@@ -94,7 +94,7 @@ def columns_of(stages: list[dict[str, Any]]) -> list[str] | None:
             return [*_key_columns(content["_id"]), *(key for key in content if key != "_id")]
         if name == "$project" and content.get("_id", 1) in (0, False):
             rest = {key: value for key, value in content.items() if key != "_id"}
-            excludes = any(value in (0, False) for value in rest.values())
+            excludes = all(value in (0, False) for value in rest.values())
             return None if excludes or any("." in key for key in rest) else list(rest)
         if name == "$count":
             return [content]

@@ -253,6 +253,7 @@ def test_what_is_allowed_and_what_is_refused_do_not_meet():
         ),
         ([{"$project": {"_id": 0, "customer": "$_id", "value": 1}}], ["customer", "value"]),
         ([{"$project": {"_id": 0, "secret": 0}}], None),
+        ([COUNT, {"$project": {"_id": 0}}], None),
         ([{"$project": {"value": 1}}], None),
         ([COUNT], ["value"]),
         ([{"$match": {}}], None),
