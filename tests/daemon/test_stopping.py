@@ -167,3 +167,27 @@ def test_a_state_directory_is_given_back(rig: Rig) -> None:
     (rig.folder / "store.db").unlink()
     runner.start()
     runner.close()
+
+
+def test_a_write_that_does_not_end_holds_up_no_close(rig: Rig) -> None:
+    """A sink that does not come back from a write keeps a runner from neither stopping nor closing.
+
+    What it was to take stays pending.
+    """
+    gate = Gate(rig.clock)
+
+    class Stuck(Taker):
+        def write(self, batch):
+            with gate.changed:
+                gate.inside += 1
+                while not gate.is_open:
+                    rig.clock.wait(gate.changed, None)
+
+    runner = rig.start(rig.windowed(sinks={"lake": Stuck()}))
+    rig.advance(MINUTE)
+    assert gate.inside == 1
+    rig.call(lambda: (runner.stop(5), runner.close()), within=timedelta(seconds=30))
+    with rig.store() as store:
+        assert [line.metrics for line in store.outbox()] == [1]
+    gate.open()
+    assert _left_after_a_moment() == set()
