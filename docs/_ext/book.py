@@ -31,6 +31,7 @@ PAGES = {
     "plugins/signals_vector/README.md": "/reference/http.md",
 }
 
+_SHORT = 24
 _LINK = re.compile(r"\]\((?!https?:|#|/)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -117,10 +118,18 @@ def _on_docstring(
             lines[:] = said.get(("", own), [])
 
 
+def _on_page_read(app: Sphinx, tree: nodes.document) -> None:
+    """Keep short code whole: an option is not to break behind its hyphens."""
+    for code in tree.findall(nodes.literal):
+        if len(code.astext()) <= _SHORT:
+            code["classes"].append("whole")
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect to Sphinx."""
     app.connect("source-read", _on_page)
     app.connect("include-read", _on_include)
+    app.connect("doctree-read", _on_page_read)
     app.connect("missing-reference", _on_missing)
     app.connect("autodoc-process-signature", _on_signature)
     app.connect("autodoc-process-docstring", _on_docstring)
