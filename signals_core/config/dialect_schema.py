@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from signals_core.config import patterns
 from signals_core.config.dialect import (
     COLLECTOR_PARTS,
     COLLECTOR_TYPE,
@@ -15,7 +14,7 @@ from signals_core.config.dialect import (
     STRATEGIES,
     WINDOWED,
 )
-from signals_core.config.field_schema import Schema, matching, or_null, ref
+from signals_core.config.field_schema import Schema, or_null, ref
 
 #: What source types may begin with.
 PREFIXES = ("", PREFIX)
@@ -43,7 +42,7 @@ _COLLECTOR: Schema = {
 #: The length of the windows, in the configuration of a source.
 _TIME: Schema = {
     "type": "object",
-    "properties": {"window": or_null(matching(patterns.GRAIN))},
+    "properties": {"window": or_null(ref("grain"))},
     "required": ["window"],
 }
 
@@ -68,14 +67,18 @@ def with_old_keys(collector: Schema, own_time: list[str]) -> Schema:
     about = {"description": "A key of the original project, which still reads it."}
     old: dict[str, Any] = {"collector": {**about, **_COLLECTOR}, "state_store": about}
     timeless = {"properties": {"config": {"not": {"type": "object", "required": ["time"]}}}}
-    its_own: Schema = {"required": ["type"], "properties": {"type": {"enum": own_time}}}
+    is_windowed = [
+        _has("collector", _has(_INVOCATION, {"enum": [*WINDOWED]})),
+        _has("source", _has("strategy", {"enum": [*WINDOWED]})),
+    ]
+    may_have_time = [
+        {"required": ["use"]},
+        _has("type", ref("reference")),
+        *(_has("type", {"const": name}) for name in own_time),
+    ]
     only_where_windowed = {
-        "if": {
-            "anyOf": [_is_windowed("collector", _INVOCATION), _is_windowed("source", "strategy")]
-        },
-        "else": {
-            "properties": {"source": {"if": _uses_or(its_own), "else": timeless}},
-        },
+        "if": {"anyOf": is_windowed},
+        "else": {"properties": {"source": {"if": {"anyOf": may_have_time}, "else": timeless}}},
     }
     return {
         **collector,
@@ -84,12 +87,5 @@ def with_old_keys(collector: Schema, own_time: list[str]) -> Schema:
     }
 
 
-def _is_windowed(holder: str, key: str) -> Schema:
-    windowed: Schema = {"required": [key], "properties": {key: {"enum": [*WINDOWED]}}}
-    return {"required": [holder], "properties": {holder: windowed}}
-
-
-def _uses_or(its_own: Schema) -> Schema:
-    """Match a source of which nobody knows whether `time` is a field."""
-    unknown: Schema = {"required": ["type"], "properties": {"type": ref("reference")}}
-    return {"anyOf": [{"required": ["use"]}, unknown, its_own]}
+def _has(key: str, schema: Schema) -> Schema:
+    return {"required": [key], "properties": {key: schema}}

@@ -20,7 +20,7 @@ import attrs
 import yaml
 
 from signals_core.config import patterns, scalars
-from signals_core.duration import format_duration
+from signals_core.duration import DURATION_FORMS, format_duration
 from signals_core.fields import Field, docs_of, fields_of, optional_of
 from signals_core.plugin import Json
 from signals_core.secret import Secret
@@ -45,17 +45,25 @@ def or_null(schema: Schema) -> Schema:
     return any_of(*(schema["anyOf"] if schema.keys() == {"anyOf"} else [schema]), _NULL)
 
 
-def matching(pattern: str, *others: Schema) -> Schema:
+def matching(pattern: str, hint: str, *others: Schema) -> Schema:
     """Allow text that matches, a reference, and what else YAML may make of such text."""
-    return any_of(*others, {"type": "string", "pattern": pattern}, ref("reference"))
+    options = [{"type": "string", "pattern": pattern}, *others]
+    return any_of(*(hinting(each, hint) for each in options), ref("reference"))
 
 
-def named(pattern: str) -> Schema:
+def hinting(schema: Schema, hint: str) -> Schema:
+    """Have the language server say what would be right, and not the pattern."""
+    return {**schema, "errorMessage": hint}
+
+
+def named(pattern: str, hint: str) -> Schema:
     """Allow any scalar, whose text must match."""
     return {
-        "allOf": [ref("text"), matching(pattern, {"type": ["number", "boolean"]})],
+        "allOf": [ref("text"), matching(pattern, hint, {"type": ["number", "boolean"]})],
     }
 
+
+_DURATION = f"{DURATION_FORMS[0].upper()}{DURATION_FORMS[1:]}."
 
 #: What the schemas of fields refer to.
 DEFINITIONS: dict[str, Schema] = {
@@ -69,15 +77,21 @@ DEFINITIONS: dict[str, Schema] = {
         "pattern": patterns.REFERENCE,
         "allOf": [ref("text")],
     },
-    "integer": matching(patterns.INTEGER, {"type": "integer"}),
-    "number": matching(patterns.NUMBER, {"type": "number"}),
+    "integer": matching(patterns.INTEGER, "Write a whole number.", {"type": "integer"}),
+    "number": matching(patterns.NUMBER, "Write a number.", {"type": "number"}),
     "truth": any_of({"type": "boolean"}, {"enum": ["true", "false"]}, ref("reference")),
-    "path": named(patterns.PATH),
+    "path": named(patterns.PATH, "Write a path."),
     # A zero needs no unit,
-    "duration": matching(patterns.DURATION, {"const": 0}),
-    "positive_duration": matching(patterns.POSITIVE_DURATION),
+    "duration": matching(patterns.DURATION, _DURATION, {"const": 0}),
+    "positive_duration": matching(
+        patterns.POSITIVE_DURATION, f"{_DURATION} It must be more than zero."
+    ),
     # and a date no hyphens.
-    "moment": matching(patterns.MOMENT, {"type": "integer", "minimum": 1_01_01}),
+    "moment": matching(
+        patterns.MOMENT,
+        "Write a date or time such as 2026-01-01 or 2026-01-01T06:00Z.",
+        {"type": "integer", "minimum": 1_01_01},
+    ),
 }
 
 _SCALARS: dict[Any, Schema] = {
@@ -158,7 +172,7 @@ def described(schema: Schema, doc: str, default: Any = None) -> Schema:
 def one_of(options: Iterable[Any]) -> Schema:
     """Allow some texts, in whatever types YAML makes of them, and a reference."""
     spelled = [each for option in dict.fromkeys(options) for each in _spellings(str(option))]
-    return any_of({"enum": spelled}, ref("reference"))
+    return any_of(*([{"enum": spelled}] if spelled else []), ref("reference"))
 
 
 def _spellings(text: str) -> list[Any]:

@@ -32,6 +32,7 @@ from signals_core.config.field_schema import (
     Schema,
     any_of,
     described,
+    hinting,
     matching,
     named,
     of_class,
@@ -52,7 +53,7 @@ from signals_core.config.type_schema import (
 from signals_core.fields import docs_of
 from signals_core.registry import Registry
 
-_NAME = named(patterns.NAME)
+_NAME = named(patterns.NAME, "Write a name without slashes.")
 _NOT_EMPTY: Schema = {"allOf": [ref("text")], "minLength": 1}
 
 _Types = dict[str, Schema]
@@ -80,6 +81,9 @@ def schema_of(registry: Registry) -> Schema:
             "sinks": _sinks(),
             "schedule": _schedule(types),
             "timezone": _zones(),
+            "grain": matching(
+                patterns.GRAIN, "Write it like 30s, 1h, 1d, 1w, 1mo, 1q or 1y; other days as hours."
+            ),
             "metric": _metric(),
             "metrics": _metrics(),
             "window": _window(),
@@ -134,7 +138,7 @@ def _with_own_time(types: _Types) -> list[str]:
 def _values() -> dict[str, Schema]:
     """Return the keys that both a collector and the defaults may have."""
     found = {
-        "grain": matching(patterns.GRAIN),
+        "grain": ref("grain"),
         "tags": of_type(dict[str, str]),
         "window": ref("window"),
         "schedule": ref("schedule"),
@@ -164,7 +168,7 @@ def _plain(default: Any) -> Any:
 def _metric() -> Schema:
     """Return the schema of a single definition, which may hold the collector's grain and tags."""
     schema = _definition()
-    more = {"tags": _tags(), "grain": matching(patterns.GRAIN)}
+    more = {"tags": _tags(), "grain": ref("grain")}
     docs = docs_of(Collector)
     for key, each in more.items():
         schema["properties"][key] = described(or_null(each), docs[key])
@@ -276,7 +280,7 @@ def _shared(spec: Schema) -> Schema:
 def _zones() -> Schema:
     """Return the schema of a time zone, by the names that this machine knows."""
     return any_of(
-        {"enum": sorted(available_timezones())},
+        hinting({"enum": sorted(available_timezones())}, "Write it like UTC or Europe/Paris."),
         {"type": "string", "pattern": "^(?:posix|right)/"},
         ref("reference"),
     )

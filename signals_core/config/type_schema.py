@@ -34,9 +34,10 @@ def definitions_of_types(registry: Registry) -> dict[str, Schema]:
             cls = entry.load()
         except PluginError:
             continue
-        found[f"{kind}:{name}"] = _configuration(cls)
+        title = {"title": f"fields of {name}"}
+        found[f"{kind}:{name}"] = title | _configuration(cls)
         if kind == "source":
-            found[f"{SHARED}:{name}"] = _configuration(cls, complete=False)
+            found[f"{SHARED}:{name}"] = title | _configuration(cls, complete=False)
     return found
 
 
@@ -90,7 +91,7 @@ def or_use(spec: Schema, kind: str) -> Schema:
 
 def reference_to(form: str, name: str) -> Schema:
     """Refer to the definition of a type, whatever characters its name has."""
-    return ref(quote(f"{form}:{name}".replace("~", "~0").replace("/", "~1"), safe=""))
+    return ref(quote(f"{form}:{name}".replace("~", "~0").replace("/", "~1"), safe=":"))
 
 
 def _config_of(

@@ -75,6 +75,7 @@ UNKNOWABLE = [
     Unknowable(r"'9999999999w' is not a duration", ARITHMETIC, _EVERYTHING % "length: 9999999999w"),
     Unknowable(r"'9{59}…' is not a whole number|'1e9+' is not a number", ARITHMETIC, _EVERYTHING % f"number: {'9' * 5000}"),
     Unknowable(r"'~nobody.*' is not a path", MACHINE, _EVERYTHING % "path: ~nobody-of-that-name/x"),
+    Unknowable(r"plugins\[\d+\]: .*\.py: ", MACHINE, "version: 1\nplugins: [./no-such-file.py]\n"),
     Unknowable(r"json(\[\d+\])?: is no JSON", JSON, _EVERYTHING % "json: hello"),
     Unknowable(r"'\$\{.*\}' is (not|none)", REFERENCE, _GOOD + "max_rows: ${X:-x}\n"),
     Unknowable(r"the key is there twice", PARSER, _GOOD + "owner: x\nowner: y\n"),
