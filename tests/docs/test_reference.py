@@ -286,3 +286,12 @@ def test_variables() -> None:
     """Each variable of the environment that the code reads has its row, and each row is read."""
     documented = first_codes(section(ENVIRONMENT, "Variables that are read"))
     assert sorted(documented) == sorted(variables())
+
+
+@pytest.mark.parametrize(
+    "index", sorted((ROOT / "docs").glob("*/index.md")), ids=lambda path: path.parent.name
+)
+def test_indexes(index: Path) -> None:
+    """The index of a folder links to each of its pages, for who reads without the book."""
+    linked = set(re.findall(r"\]\(([\w-]+\.md)[)#]", index.read_text(encoding="utf-8")))
+    assert {page.name for page in index.parent.glob("*.md")} - {"index.md"} <= linked
