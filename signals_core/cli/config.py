@@ -10,6 +10,7 @@ import click
 from signals_core.cli.choice import matching, name_problems, sound
 from signals_core.cli.options import complete_names, json_option
 from signals_core.cli.output import Output, counted
+from signals_core.cli.schema import schema
 from signals_core.cli.state import known_to
 from signals_core.cli.target import Target, paths_argument, project_options
 
@@ -22,7 +23,10 @@ _output = click.make_pass_decorator(Output)
 
 @click.group()
 def config() -> None:
-    """Validate, check, invoke, list and show collectors."""
+    """Validate, check, invoke, list and show collectors; tell editors of them."""
+
+
+config.add_command(schema)
 
 
 @config.command()
@@ -81,6 +85,7 @@ def check(
     Example:
       signals config check shop/
     """
+    from signals_core.cli.invoke import ended_by_signals
     from signals_core.runner import Runner
 
     output.listen_to_logs()
@@ -88,7 +93,7 @@ def check(
     if name_problems(output, loaded):
         return 2
     failed, results, warnings = 0, [], output.collect_warnings()
-    with Runner(sound(loaded)) as runner:
+    with ended_by_signals(), Runner(sound(loaded)) as runner:
         for result in runner.check():
             failed += bool(result.mistakes)
             results.append(_check_as_json(result, warnings))

@@ -30,7 +30,7 @@ def invoke_each(output: Output, runner: Runner, at: str | None, *, dry_run: bool
     """
     moments = [None if at is None else _moment(at, each) for each in runner.collectors]
     failed = 0
-    with _ended_by_signals():
+    with ended_by_signals():
         for collector, moment in zip(runner.collectors, moments, strict=True):
             failed += not _invoked(output, runner, collector, moment, dry_run=dry_run)
     return 1 if failed else 0
@@ -64,7 +64,7 @@ def _invoked(
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Have SIGTERM end what runs as Ctrl-C does: a query is cancelled at its server."""
     if threading.current_thread() is not threading.main_thread():
         yield

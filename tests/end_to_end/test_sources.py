@@ -123,6 +123,42 @@ def test_interrupt_cancels_at_the_server(write: Write, project: Path, users: str
     assert said.strip() == "interrupted"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_check_is_cancelled_at_the_server(
+    write: Write, project: Path, users: str, number: signal.Signals
+) -> None:
+    """A signal ends what `config check` asks the server, and the command with 130."""
+    sql = "SELECT count(*) AS value FROM users"
+    text = SLOW.format(uri=users, timeout="60s").replace(
+        "SELECT 1 AS value FROM (SELECT pg_sleep(60)) nap", sql
+    )
+    write("locked.yaml", text)
+    with psycopg.connect(users) as connection:
+        connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+
+        def waiting() -> int:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'users'::regclass"
+            ).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        with subprocess.Popen(
+            [*SIGNALS, "config", "check", "-c", "locked.yaml"],
+            cwd=project,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            wait_until(lambda: waiting() == 1)
+            process.send_signal(number)
+            wait_until(lambda: waiting() == 0, seconds=1)
+            _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert said.strip() == "interrupted"
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Paris", "America/New_York"])
 def test_timestamp_without_zone(
     postgres_server: PostgresServer, write: Write, project: Path, users: str, zone: str
