@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import get_args
 
@@ -22,6 +23,7 @@ from signals_core.config.document import _RESERVED, COLLECTOR_KEYS
 from signals_core.config.project import PROJECT_KEYS
 from signals_core.errors import SignalsError
 from signals_core.metric import NAMESPACE, Metric, netstring
+from signals_core.plugin import Hooks
 from signals_core.registry import Registry
 from signals_core.store import Outcome
 
@@ -182,6 +184,17 @@ def test_exit_codes_of_the_daemon() -> None:
     """The page about running it explains no other exit codes than there are."""
     codes = [row[0] for row in rows(section(COMMANDS, "Exit codes"))]
     assert {row[0] for row in rows(section(RUNNING, "Signals and exit codes"))} < set(codes)
+
+
+def test_hooks() -> None:
+    """The page about plugins names each hook, and what else it explains is public and there."""
+    text = section(PLUGINS, "What is called, and when")
+    hooks = set(re.findall(r"\bsignals_register_\w+", text))
+    assert hooks == {name for name in vars(Hooks) if name.startswith("signals_")}
+    names = {re.split(r"[^\w.]", code)[0] for code in first_codes(text)}
+    for name in names:
+        assert name.partition(".")[0] in signals_core.__all__, name
+        assert attrgetter(name)(signals_core), name
 
 
 @pytest.mark.parametrize("name", ["Plugin", "Source", "Sink", "Schedule", "Request", "Batch"])
