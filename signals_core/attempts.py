@@ -352,7 +352,7 @@ class Attempts:
             started=started,
             window=window,
             outcome="failed",
-            query=collect.described(collector.query, window),
+            query=collect.described(collector.query, None),
         )
 
     def _ended(self, member: Member, run: Run, outcome: Outcome, reason: str | None) -> Run:

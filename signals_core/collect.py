@@ -20,7 +20,7 @@ from signals_core.distill import distill
 from signals_core.errors import Cancelled
 from signals_core.plugin import Request, Source
 from signals_core.secret import mask
-from signals_core.window import Window, iso
+from signals_core.window import Window
 
 T = TypeVar("T")
 
@@ -64,12 +64,8 @@ def described(query: Any, window: Window | None) -> str:
         plain = value if isinstance(value, str) else json.dumps(value, indent=2, default=str)
         lines += [f"{attribute.alias}:", *(f"  {line}" for line in plain.strip().splitlines())]
     if window is not None:
-        lines += [f"{name} = {_shown(bound)}" for name, bound in window.parameters.items()]
+        lines.append(window.bounds)
     return mask("\n".join(lines))
-
-
-def _shown(bound: datetime) -> str:
-    return iso(bound) if bound.tzinfo else bound.isoformat()
 
 
 def supervised(

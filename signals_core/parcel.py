@@ -12,7 +12,7 @@ from attrs import field, frozen
 from signals_core.clock import Clock
 from signals_core.metric import Batch
 from signals_core.plugin import Sink
-from signals_core.store import Letter, Packed, Position, Store
+from signals_core.store import Letter, Packed, Position, Settled, Store
 
 
 @frozen(eq=False)
@@ -33,7 +33,7 @@ class Parcel:
 
     def __len__(self) -> int:
         """Return how many metrics there are."""
-        return len(self.batch)
+        return sum(len(packed) for _, packed in self.parts)
 
     @property
     def ends(self) -> Mapping[str, Position]:
@@ -49,7 +49,7 @@ class Parcel:
     def select(self, indices: Iterable[int]) -> Parcel:
         """Return these metrics alone, in their order."""
         wanted = sorted(indices)
-        ends = list(accumulate(len(packed.batch) for _, packed in self.parts))
+        ends = list(accumulate(len(packed) for _, packed in self.parts))
         parts = []
         for (name, packed), start, end in zip(self.parts, [0, *ends], ends, strict=False):
             own = wanted[bisect_left(wanted, start) : bisect_left(wanted, end)]
@@ -100,7 +100,7 @@ class Outboxes:
             if parts and len(packed.batch.json_lines()) > size:  # one larger metric goes alone
                 break
             parts.append((name, packed))
-            metrics, size = metrics - len(packed.batch), size - len(packed.batch.json_lines())
+            metrics, size = metrics - len(packed), size - len(packed.batch.json_lines())
             if metrics <= 0 or size <= 0:
                 break
         if not after:
@@ -109,8 +109,8 @@ class Outboxes:
 
     def acknowledge(self, parcel: Parcel) -> None:
         """Note that the sink has these."""
-        for name, packed in parcel.parts:
-            self._store.acknowledge(name, packed.items, at=self._clock.now())
+        parts = [Settled(name, delivered=packed.items) for name, packed in parcel.parts]
+        self._store.settle(parts, at=self._clock.now())
 
     def bury(self, letters: Iterable[tuple[Parcel, str]]) -> None:
         """Make dead letters of parcels, each with the receiver's words."""
@@ -118,8 +118,8 @@ class Outboxes:
         for parcel, reason in letters:
             for name, packed in parcel.parts:
                 by_name[name] += (Letter(*place, reason) for place in packed.positions())
-        for name, own in by_name.items():
-            self._store.bury(name, own, at=self._clock.now())
+        parts = [Settled(name, refused=own) for name, own in by_name.items()]
+        self._store.settle(parts, at=self._clock.now())
 
     def _take(self, name: str, metrics: int, size: int, after: Position | None) -> Packed | None:
         if after is None:

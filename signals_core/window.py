@@ -58,6 +58,14 @@ class Window:
             zip(PARAMETERS, (self.start, self.end, self.local_start, self.local_end), strict=True)
         )
 
+    @property
+    def bounds(self) -> str:
+        """The same as a person reads them, one a line."""
+        return "\n".join(
+            f"{name} = {iso(bound) if bound.tzinfo else bound.isoformat()}"
+            for name, bound in self.parameters.items()
+        )
+
     def __str__(self) -> str:
         return f"{iso(self.start)}/{iso(self.end)}"
 

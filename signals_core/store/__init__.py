@@ -17,6 +17,7 @@ from signals_core.store.records import (
     Position,
     Requested,
     Run,
+    Settled,
 )
 from signals_core.store.store import Store
 
@@ -34,6 +35,7 @@ __all__ = [
     "Position",
     "Requested",
     "Run",
+    "Settled",
     "Store",
     "StoreError",
     "StoreFull",

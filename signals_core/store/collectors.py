@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from signals_core.store.database import Connection, Database
 from signals_core.store.records import maybe_moment
@@ -22,21 +23,36 @@ class Versions:
         return None if row is None else maybe_moment(row[0])
 
 
-def number_of(connection: Connection, collector_id: str) -> int:
-    """Return the number of a collector, giving it one at first sight."""
+class CollectorRow(NamedTuple):
+    """A collector by number, and its last run."""
+
+    number: int
+    last_run: int | None
+
+
+def collector_row(connection: Connection, collector_id: str) -> CollectorRow:
+    """Return a collector, adding it at first sight, within a transaction."""
     row = connection.execute(
-        "SELECT number FROM collector WHERE id = ?", (collector_id,)
+        "SELECT number, last_run FROM collector WHERE id = ?", (collector_id,)
     ).fetchone()
     if row is not None:
-        return int(row[0])
+        return CollectorRow(*row)
     cursor = connection.execute("INSERT INTO collector (id) VALUES (?)", (collector_id,))
     assert cursor.lastrowid is not None
-    return cursor.lastrowid
+    return CollectorRow(cursor.lastrowid, None)
 
 
-def raise_mark(connection: Connection, number: int, version: int) -> None:
-    """Let the high-water mark be at least `version`."""
+def note_run(
+    connection: Connection, number: int, run: int, *, succeeded: bool, version: int | None
+) -> None:
+    """Note the last run of a collector; its high-water mark is then at least `version`."""
     connection.execute(
-        "UPDATE collector SET version = max(ifnull(version, ?1), ?1) WHERE number = ?2",
-        (version, number),
+        """
+        UPDATE collector
+        SET last_run = ?2,
+            last_read = iif(?3, ?2, last_read),
+            version = max(ifnull(version, ?4), ifnull(?4, version))
+        WHERE number = ?1
+        """,
+        (number, run, succeeded, version),
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from signals_core.coverage import Coverage, Intervals, Level, Span
 from signals_core.retries import Failure
-from signals_core.store.collectors import number_of
+from signals_core.store.collectors import collector_row
 from signals_core.store.database import Connection, Database
 from signals_core.store.records import CoverageKey, micros, moment
 from signals_core.window import Window
@@ -114,7 +114,7 @@ def _add(connection: Connection, key: CoverageKey, coverage: Coverage) -> int:
     collector, grain, zone = key
     cursor = connection.execute(
         "INSERT INTO coverage (collector, grain, zone, start) VALUES (?, ?, ?, ?)",
-        (number_of(connection, collector), grain, zone, micros(coverage.start)),
+        (collector_row(connection, collector).number, grain, zone, micros(coverage.start)),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid

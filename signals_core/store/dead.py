@@ -5,7 +5,7 @@ from __future__ import annotations
 from signals_core.metric import Metric
 from signals_core.store import payload
 from signals_core.store.database import Connection, Database
-from signals_core.store.outbox import put_back
+from signals_core.store.outbox import make_pending
 from signals_core.store.records import DeadLetter, Position, items_of, moment
 from signals_core.store.sinks import change_totals, find_sink
 
@@ -62,9 +62,9 @@ class DeadLetters:
                 (item, payload.size(connection, *item))
                 for item in items_of(Position(*place) for place in places)
             ]
-            put_back(connection, row.number, items)
+            make_pending(connection, ((row.number, *item) for item in items))
             retried = sum(item.last - item.first for item, _ in items)
-            change_totals(connection, row.number, retried, sum(size for _, size in items))
+            change_totals(connection, (row.number,), retried, sum(size for _, size in items))
             _delete_all(connection, row.number)
         return retried, outdated
 
@@ -76,7 +76,8 @@ class DeadLetters:
 
 
 def _metric(connection: Connection, reading: int, index: int) -> Metric:
-    return Metric.decode(b"".join(payload.read(connection, reading, index, index + 1)))
+    (piece,) = payload.read(connection, reading, index, index + 1)
+    return Metric.decode(piece.lines)
 
 
 def _delete_outdated(connection: Connection, sink: int) -> int:
@@ -89,7 +90,7 @@ def _delete_outdated(connection: Connection, sink: int) -> int:
                 ON later.collector = refused.collector
                 AND later.window_start = refused.window_start
                 AND later.window_end = refused.window_end
-                AND later.state IS NOT NULL
+                AND later.version IS NOT NULL AND later.window_start IS NOT NULL
                 AND later.id > refused.id
             JOIN delivery ON delivery.reading = later.id AND delivery.sink = ?1
             WHERE refused.id IN (SELECT reading FROM dead WHERE sink = ?1)
@@ -100,4 +101,5 @@ def _delete_outdated(connection: Connection, sink: int) -> int:
 
 
 def _delete_all(connection: Connection, sink: int) -> int:
+    connection.execute("UPDATE sink SET dead_bytes = 0 WHERE number = ?", (sink,))
     return connection.execute("DELETE FROM dead WHERE sink = ?", (sink,)).rowcount

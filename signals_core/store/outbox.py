@@ -10,7 +10,15 @@ from attrs import define, field
 from signals_core.metric import Batch
 from signals_core.store import payload
 from signals_core.store.database import Connection, Database
-from signals_core.store.records import Item, Letter, Packed, Position, items_of, micros
+from signals_core.store.records import (
+    Item,
+    Letter,
+    Packed,
+    Position,
+    Settled,
+    items_of,
+    micros,
+)
 from signals_core.store.sinks import change_totals, find_sink
 
 _START = Position(0, 0)
@@ -34,12 +42,8 @@ class Outbox:
             if row is None:
                 return None
             for item in _waiting(connection, row.number, after or _START):
-                first = item.first
-                for lines in payload.read(connection, *item):
-                    taken = bounds.take(lines)
-                    if taken:
-                        bounds.items.append(Item(item.reading_id, first, first + taken))
-                    first += taken
+                for piece in payload.read(connection, *item):
+                    bounds.take(item.reading_id, piece)
                     if bounds.full:
                         return bounds.packed()
         return bounds.packed()
@@ -61,7 +65,7 @@ class Outbox:
 
     def acknowledge(self, sink: str, items: Iterable[Item], *, at: datetime) -> None:
         """Note that a sink has these metrics. What is not pending is passed over."""
-        self.bury(sink, (), at=at, delivered=items)
+        self.settle([Settled(sink, delivered=items)], at=at)
 
     def bury(
         self,
@@ -75,47 +79,40 @@ class Outbox:
 
         One transaction; what is not pending is passed over.
         """
+        self.settle([Settled(sink, delivered, letters)], at=at)
+
+    def settle(self, parts: Iterable[Settled], *, at: datetime) -> None:
+        """Note, in one transaction, what several sinks took and what they refused for good."""
         with self._database.transaction() as connection:
-            row = find_sink(connection, sink)
-            if row is None:
-                return
-            taken = _take(connection, row.number, delivered)
-            connection.executemany(
-                "INSERT INTO delivery (reading, sink, at) VALUES (?, ?, ?)"
-                " ON CONFLICT (reading, sink) DO UPDATE SET at = excluded.at",
-                [(reading, row.number, micros(at)) for reading in {item[0] for item in taken}],
-            )
-            reasons = {Position(*letter[:2]): letter.reason for letter in letters}
-            refused = _take(connection, row.number, items_of(sorted(reasons)))
-            connection.executemany(
-                "INSERT INTO dead (sink, reading, position, reason, at) VALUES (?, ?, ?, ?, ?)",
-                [(row.number, *place, reasons[place], micros(at)) for place in _positions(refused)],
-            )
+            for part in parts:
+                row = find_sink(connection, part.sink)
+                if row is not None:
+                    _note_delivered(connection, row.number, part.delivered, micros(at))
+                    _note_refused(connection, row.number, part.refused, micros(at))
 
     def drop(self, sink: str, *, at: datetime | None = None) -> int:
-        """End what is pending for a sink, an orphan as a rule; return how many metrics.
+        """End what is pending for a sink that is no longer configured; return how many metrics.
 
-        Its readings are listed as dropped.
+        Its readings are listed as dropped. A sink that is configured loses nothing: some of it
+        may be on its way.
         """
         with self._database.transaction() as connection:
-            row = find_sink(connection, sink)
+            row = connection.execute(
+                "SELECT number, metrics FROM sink WHERE name = ? AND NOT configured", (sink,)
+            ).fetchone()
             if row is None:
                 return 0
-            (metrics,) = connection.execute(
-                "SELECT metrics FROM sink WHERE number = ?", (row.number,)
-            ).fetchone()
+            number, metrics = row
             connection.execute(
                 """
                 INSERT OR REPLACE INTO dropped (run, sink, metrics, at)
                 SELECT reading, sink, sum(last - first), ? FROM pending WHERE sink = ?
                 GROUP BY reading
                 """,
-                (micros(at or datetime.now(UTC)), row.number),
+                (micros(at or datetime.now(UTC)), number),
             )
-            connection.execute("DELETE FROM pending WHERE sink = ?", (row.number,))
-            connection.execute(
-                "UPDATE sink SET metrics = 0, bytes = 0 WHERE number = ?", (row.number,)
-            )
+            connection.execute("DELETE FROM pending WHERE sink = ?", (number,))
+            connection.execute("UPDATE sink SET metrics = 0, bytes = 0 WHERE number = ?", (number,))
         return int(metrics)
 
 
@@ -129,18 +126,19 @@ class _Bounds:
     items: list[Item] = field(factory=list)
     full: bool = False
 
-    def take(self, lines: bytes) -> int:
-        """Take as many whole lines from the front as fit; return how many."""
-        count = lines.count(b"\n")
+    def take(self, reading: int, piece: payload.Piece) -> None:
+        """Take as many whole lines from the front as fit."""
+        first, last, lines = piece
+        count = last - first
         if count > self.metrics or len(lines) > self.room:
             self.full = True
             count, lines = self._front(lines)
         if count:
             self.parts.append(lines)
+            self.items.append(Item(reading, first, first + count))
             self.metrics -= count
             self.room -= len(lines)
         self.full = self.full or self.metrics <= 0 or self.room <= 0
-        return count
 
     def packed(self) -> Packed | None:
         """Return the batch; None where there was nothing to take."""
@@ -184,8 +182,30 @@ def _waiting(connection: Connection, sink: int, after: Position) -> Iterator[Ite
             yield Item(reading, start, last)
 
 
-def _take(connection: Connection, sink: int, items: Iterable[Item]) -> list[Item]:
-    """Take metrics out of an outbox; return those that were in it."""
+def _note_delivered(connection: Connection, sink: int, items: Iterable[Item], at: int) -> None:
+    taken, _ = _take(connection, sink, items)
+    readings = dict.fromkeys(item.reading_id for item in taken)
+    if readings:
+        connection.executemany(
+            "INSERT INTO delivery (reading, sink, at) VALUES (?, ?, ?)"
+            " ON CONFLICT (reading, sink) DO UPDATE SET at = excluded.at",
+            [(reading, sink, at) for reading in readings],
+        )
+
+
+def _note_refused(connection: Connection, sink: int, letters: Iterable[Letter], at: int) -> None:
+    reasons = {Position(*letter[:2]): letter.reason for letter in letters}
+    taken, freed = _take(connection, sink, items_of(sorted(reasons)))
+    if taken:
+        connection.executemany(
+            "INSERT INTO dead (sink, reading, position, reason, at) VALUES (?, ?, ?, ?, ?)",
+            [(sink, *place, reasons[place], at) for place in _positions(taken)],
+        )
+        change_totals(connection, (sink,), 0, 0, dead=freed)
+
+
+def _take(connection: Connection, sink: int, items: Iterable[Item]) -> tuple[list[Item], int]:
+    """Take metrics out of an outbox; return those that were in it, and their bytes."""
     taken: list[Item] = []
     freed = 0
     for reading, first, last in items:
@@ -199,8 +219,8 @@ def _take(connection: Connection, sink: int, items: Iterable[Item]) -> list[Item
             freed += _cut_out(connection, sink, item, (start, end, size))
             taken.append(item)
     if taken:
-        change_totals(connection, sink, -sum(item.last - item.first for item in taken), -freed)
-    return taken
+        change_totals(connection, (sink,), -sum(item.last - item.first for item in taken), -freed)
+    return taken, freed
 
 
 def _cut_out(connection: Connection, sink: int, item: Item, row: tuple[int, int, int]) -> int:
@@ -215,15 +235,18 @@ def _cut_out(connection: Connection, sink: int, item: Item, row: tuple[int, int,
     before = payload.size(connection, reading, start, first) if start < first else 0
     behind = payload.size(connection, reading, last, end) if last < end else 0
     rest = [(start, first, before), (last, end, behind)]
-    put_back(connection, sink, ((Item(reading, *part[:2]), part[2]) for part in rest))
+    make_pending(connection, ((sink, Item(reading, *part[:2]), part[2]) for part in rest))
     return size - before - behind
 
 
-def put_back(connection: Connection, sink: int, items: Iterable[tuple[Item, int]]) -> None:
-    """Make metrics pending; totals are the caller's. Empty items are passed over."""
+def make_pending(connection: Connection, parts: Iterable[tuple[int, Item, int]]) -> None:
+    """Make metrics, so many bytes, pending for a sink; totals are the caller's.
+
+    Empty items are passed over.
+    """
     connection.executemany(
         "INSERT INTO pending (sink, reading, first, last, bytes) VALUES (?, ?, ?, ?, ?)",
-        [(sink, *item, size) for item, size in items if item.first < item.last],
+        [(sink, *item, size) for sink, item, size in parts if item.first < item.last],
     )
 
 

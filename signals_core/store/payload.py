@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from signals_core.store.database import Connection
 
 _CHUNK_BYTES = 128 << 10
 _COUNT_BITS = 16  # a reading has at most 65 536 chunks, 8 GiB
+
+
+class Piece(NamedTuple):
+    """The lines of the metrics `[first, last)` of a reading."""
+
+    first: int
+    last: int
+    lines: bytes
 
 
 def write(connection: Connection, reading: int, lines: bytes, count: int) -> None:
@@ -25,7 +34,7 @@ def write(connection: Connection, reading: int, lines: bytes, count: int) -> Non
         first = last
 
 
-def read(connection: Connection, reading: int, first: int, last: int) -> Iterator[bytes]:
+def read(connection: Connection, reading: int, first: int, last: int) -> Iterator[Piece]:
     """Yield the lines of the metrics `[first, last)`, piece by piece, in order."""
     chunks = connection.execute(
         "SELECT first, last, lines FROM chunk"
@@ -35,7 +44,9 @@ def read(connection: Connection, reading: int, first: int, last: int) -> Iterato
     for start, end, lines in chunks:
         if last < end:
             lines = lines[: offset(lines, last - start)]  # noqa: PLW2901 - less of the same
-        yield lines[offset(lines, first - start) :] if start < first else lines
+        if start < first:
+            lines = lines[offset(lines, first - start) :]  # noqa: PLW2901 - less of the same
+        yield Piece(max(first, start), min(last, end), lines)
 
 
 def whole(connection: Connection, reading: int) -> bytes:
@@ -49,7 +60,7 @@ def whole(connection: Connection, reading: int) -> bytes:
 
 def size(connection: Connection, reading: int, first: int, last: int) -> int:
     """Return how many bytes the metrics `[first, last)` take."""
-    return sum(map(len, read(connection, reading, first, last)))
+    return sum(len(piece.lines) for piece in read(connection, reading, first, last))
 
 
 def delete(connection: Connection, readings: Iterable[int]) -> None:

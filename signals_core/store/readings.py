@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import NamedTuple
 
 from attrs import evolve, frozen
@@ -14,13 +13,15 @@ from signals_core.coverage import Coverage
 from signals_core.metric import Metric, version_text
 from signals_core.store import coverage as coverages
 from signals_core.store import payload, runs
-from signals_core.store.collectors import number_of, raise_mark
+from signals_core.store.collectors import collector_row
 from signals_core.store.database import Connection, Database
-from signals_core.store.records import Committed, CoverageKey, Run, micros
+from signals_core.store.outbox import make_pending
+from signals_core.store.records import Committed, CoverageKey, Item, Run, micros, moment
 from signals_core.store.sinks import SinkRow, change_totals, sink_rows
 from signals_core.window import Window
 
 _UUID = slice(len('{"uuid":"'), len('{"uuid":"') + 36)  # where a line has it
+_NO_VALUE = b',"value":null,'  # within a text there is a backslash before each quote
 
 
 class Readings:
@@ -55,24 +56,25 @@ class Readings:
         if windowed is None:
             windowed = coverage is not None
         with self._database.transaction() as connection:
-            number = number_of(connection, reading.collector)
-            raise_mark(connection, number, micros(reading.timestamp))
-            earlier = _earlier(connection, number, reading)
+            collector = collector_row(connection, reading.collector)
+            earlier = _earlier(connection, collector.number, reading)
             plan = _Plan.of(
-                content,
-                earlier,
-                sink_rows(connection, dict.fromkeys((*sinks, *(resend or ())))),
+                is_unchanged=earlier is not None and content.says_what(earlier),
+                sinks=sink_rows(connection, (*sinks, *(resend or ()))),
                 again={*(resend or ()), *_missed(connection, earlier, sinks)},
                 limit=None if windowed else self._limit_bytes,
             )
             if coverage is not None:
                 coverages.save(connection, *coverage)
                 plan = plan.noting(_no_longer_retained(reading.window, earlier, coverage[1]))
-            kept = runs.Kept(micros(reading.timestamp), content.state) if plan.kept else None
-            run_id = runs.insert(connection, number, plan.outcome_of(run), kept)
-            retracted = (
-                _keep(connection, run_id, reading, content, earlier, plan) if plan.kept else 0
+            run_id = runs.insert(
+                connection,
+                collector,
+                plan.outcome_of(run),
+                version=micros(reading.timestamp),
+                kept=plan.kept,
             )
+            retracted = _keep(connection, run_id, content, earlier, plan) if plan.kept else 0
             _list_dropped(connection, plan.dropped, run_id, reading)
         return Committed(
             reading_id=run_id if plan.kept else None,
@@ -84,31 +86,43 @@ class Readings:
         )
 
 
+class _Earlier(NamedTuple):
+    """The last retained reading of a bucket, with its lines and what it retracted."""
+
+    run: int
+    version: int
+    lines: bytes
+
+
 @frozen
 class _Content:
-    """The lines of a reading, how many, and a hash of what they say apart from their version."""
+    """The lines of a reading, how many, and their version."""
 
     lines: bytes
     count: int
-    state: bytes | None
+    version: datetime
 
     @classmethod
     def of(cls, reading: Reading) -> _Content:
         lines = b"".join(batch.json_lines() for batch in reading.metrics.batches)
-        if reading.window is None:
-            return cls(lines, lines.count(b"\n"), None)
-        # The first of these in a line is in a tag only where both readings have it there.
-        version = f',"timestamp":"{version_text(reading.timestamp)}"'.encode()
-        said = sorted(lines.replace(version, b"").split(b"\n"))
-        return cls(lines, len(said) - 1, sha256(b"\n".join(said)).digest())
+        return cls(lines, len(reading.metrics), reading.timestamp)
+
+    def says_what(self, earlier: _Earlier) -> bool:
+        """Whether the earlier reading says the same, apart from its version and in any order."""
+        before = _unversioned(_without_retractions(earlier.lines), moment(earlier.version))
+        now = _unversioned(self.lines, self.version)
+        return before == now or sorted(before.split(b"\n")) == sorted(now.split(b"\n"))
 
 
-class _Earlier(NamedTuple):
-    """The last retained reading of a bucket."""
+def _unversioned(lines: bytes, version: datetime) -> bytes:
+    # The first of these in a line is in a tag only where both readings have it there.
+    return lines.replace(f',"timestamp":"{version_text(version)}"'.encode(), b"")
 
-    run: int
-    version: int
-    state: bytes
+
+def _without_retractions(lines: bytes) -> bytes:
+    """Return what was read, in front of what was retracted."""
+    first = lines.find(_NO_VALUE)
+    return lines if first < 0 else lines[: lines.rfind(b"\n", 0, first) + 1]
 
 
 @frozen
@@ -127,26 +141,26 @@ class _Plan:
     @classmethod
     def of(
         cls,
-        content: _Content,
-        earlier: _Earlier | None,
-        sinks: Sequence[SinkRow],
         *,
+        is_unchanged: bool,
+        sinks: Sequence[SinkRow],
         again: Collection[str],
         limit: int | None,
     ) -> _Plan:
-        unchanged = earlier is not None and earlier.state == content.state
-        wanted = [sink for sink in sinks if not unchanged or sink.name in again]
+        wanted = [sink for sink in sinks if not is_unchanged or sink.name in again]
         full = [sink for sink in wanted if limit is not None and sink.bytes >= limit]
         sent = tuple(sink for sink in wanted if sink not in full)
-        plan = cls(unchanged, sent, again=bool(again))
+        plan = cls(is_unchanged, sent, again=bool(again))
         # Where nothing changed, the reading that these sinks miss was listed already.
-        if unchanged or not full:
+        if is_unchanged or not full:
             return plan
         names = ", ".join(sink.name for sink in full)
         return evolve(plan, dropped=tuple(full)).noting(f"not kept for {names}: the outbox is full")
 
     def noting(self, note: str | None) -> _Plan:
         """Return the plan with something more to say."""
+        if note is None:
+            return self
         return evolve(self, note="; ".join(filter(None, (self.note, note))) or None)
 
     @property
@@ -156,6 +170,8 @@ class _Plan:
 
     def outcome_of(self, run: Run) -> Run:
         """Return the run as it is recorded."""
+        if not self.note and (self.sent or not self.unchanged):
+            return run
         reason = "; ".join(filter(None, (run.reason, self.note))) or None
         if self.unchanged and not self.sent:
             return evolve(run, outcome="unchanged", reason=reason)
@@ -167,14 +183,18 @@ def _earlier(connection: Connection, number: int, reading: Reading) -> _Earlier 
         return None
     row = connection.execute(
         """
-        SELECT id, version, state FROM run
-        WHERE collector = ? AND window_start = ? AND window_end = ? AND state IS NOT NULL
+        SELECT id, version FROM run
+        WHERE collector = ? AND window_start = ? AND window_end = ?
+            AND version IS NOT NULL AND window_start IS NOT NULL
         ORDER BY id DESC LIMIT 1
         """,
         (number, micros(reading.window.start), micros(reading.window.end)),
     ).fetchone()
-    earlier = None if row is None else _Earlier(*row)
-    if earlier and earlier.version >= micros(reading.timestamp):
+    if row is None:
+        return None
+    run, version = row
+    earlier = _Earlier(run, version, payload.whole(connection, run))
+    if earlier.version >= micros(reading.timestamp):
         raise ValueError(
             f"the reading of {reading.window} is not later than the one before it: "
             f"{version_text(reading.timestamp)}"
@@ -212,22 +232,20 @@ def _no_longer_retained(
 def _keep(
     connection: Connection,
     run_id: int,
-    reading: Reading,
     content: _Content,
     earlier: _Earlier | None,
     plan: _Plan,
 ) -> int:
     """Store the lines and make them pending; return how many of them are retractions."""
-    retractions = list(_retractions(connection, earlier, reading, content, plan))
+    retractions = list(_retractions(earlier, content, plan))
     lines = b"".join((content.lines, *retractions))
     count = content.count + len(retractions)
     payload.write(connection, run_id, lines, count)
-    for sink in plan.sent if count else ():
-        connection.execute(
-            "INSERT INTO pending (sink, reading, first, last, bytes) VALUES (?, ?, 0, ?, ?)",
-            (sink.number, run_id, count, len(lines)),
-        )
-        change_totals(connection, sink.number, count, len(lines))
+    if count:
+        sinks = [sink.number for sink in plan.sent]
+        item = Item(run_id, 0, count)
+        make_pending(connection, ((sink, item, len(lines)) for sink in sinks))
+        change_totals(connection, sinks, count, len(lines))
     return len(retractions)
 
 
@@ -241,13 +259,7 @@ def _list_dropped(
         )
 
 
-def _retractions(
-    connection: Connection,
-    earlier: _Earlier | None,
-    reading: Reading,
-    content: _Content,
-    plan: _Plan,
-) -> Iterator[bytes]:
+def _retractions(earlier: _Earlier | None, content: _Content, plan: _Plan) -> Iterator[bytes]:
     """Yield a line that retracts each metric of the earlier reading that is not in this one.
 
     What was retracted before is retracted again only for a sink that may have missed it.
@@ -255,11 +267,11 @@ def _retractions(
     if earlier is None:
         return
     present = {line[_UUID] for line in content.lines.split(b"\n")}
-    for line in payload.whole(connection, earlier.run).split(b"\n")[:-1]:
+    for line in earlier.lines.split(b"\n")[:-1]:
         if line[_UUID] not in present:
             metric = Metric.decode(line)
             if metric.value is not None or plan.again:
-                yield _retracted(metric, reading.timestamp)
+                yield _retracted(metric, content.version)
 
 
 def _retracted(metric: Metric, timestamp: datetime) -> bytes:

@@ -58,7 +58,8 @@ def maybe_window(start: int | None, end: int | None) -> Window | None:
 class Run:
     """One attempt at a reading, and its outcome.
 
-    `id` is None until the run is recorded. `query` is the query as it ran, with its bound times.
+    `id` is None until the run is recorded. `query` is the query, without the bounds of a window:
+    the same text is stored once.
     """
 
     id: int | None = None
@@ -116,12 +117,24 @@ class Letter(NamedTuple):
     reason: str
 
 
+class Settled(NamedTuple):
+    """What a sink took, and what it refused for good."""
+
+    sink: str
+    delivered: Iterable[Item] = ()
+    refused: Iterable[Letter] = ()
+
+
 @frozen
 class Packed:
     """A batch of pending metrics, and where they are in the outbox."""
 
     batch: Batch
     items: tuple[Item, ...]
+
+    def __len__(self) -> int:
+        """Return how many metrics there are."""
+        return sum(item.last - item.first for item in self.items)
 
     @property
     def end(self) -> Position:
@@ -167,8 +180,8 @@ def items_of(positions: Iterable[Position]) -> Iterator[Item]:
 class OutboxLine:
     """What waits for one sink, and how the sink is.
 
-    `metrics` and `bytes` are pending, the oldest of them since `oldest`. `orphaned`: the sink is
-    no longer configured. `dropped` counts the readings that were not kept for it.
+    `metrics` and `bytes` are pending, the oldest of them since `oldest`; the dead letters take
+    `dead_bytes` more. `orphaned`: the sink is no longer configured. `dropped` counts the readings that were not kept for it.
     """
 
     sink: str
@@ -177,6 +190,7 @@ class OutboxLine:
     oldest: datetime | None
     orphaned: bool
     dead_letters: int
+    dead_bytes: int
     dropped: int
     suspended_since: datetime | None
     failing_since: datetime | None
@@ -210,7 +224,10 @@ class Dropped:
 
 @frozen(kw_only=True)
 class Found:
-    """One version of a metric: the run that saw it, and what became of it at each sink."""
+    """One version of a metric: the run that saw it, and what became of it at each sink.
+
+    The query of its run is shown as it ran, with the bounds of the window.
+    """
 
     metric: Metric
     run: Run

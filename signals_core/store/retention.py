@@ -17,9 +17,14 @@ _FREE_SHARE = 10  # the file is cut when more than one page in so many is free
 # made while the clock was wrong, is no mark.
 _FIRST_YOUNG = "SELECT id FROM run WHERE started BETWEEN ? AND ? ORDER BY id LIMIT 1"
 
+# Of a run that is kept only the row stays.
 _OLD_RUNS = """
-    SELECT id FROM run
-    WHERE id < ? AND started < ?
+    SELECT id, last.run IS NOT NULL
+    FROM run LEFT JOIN (
+        SELECT last_run AS run FROM collector UNION SELECT last_read FROM collector
+    ) AS last ON last.run = run.id
+    WHERE id > ? AND id < ? AND started < ?
+        AND (last.run IS NULL OR version IS NOT NULL)
         AND NOT EXISTS (
             SELECT 1 FROM sink CROSS JOIN pending
             WHERE pending.sink = sink.number AND pending.reading = run.id)
@@ -44,14 +49,16 @@ class Retention:
     def prune(self, now: datetime, days: int = 35) -> int:
         """Delete runs and readings older than so many days; return how many runs.
 
-        Those with metrics pending or among the dead letters stay. Takes many small transactions,
+        Those with metrics pending or among the dead letters stay, and of each collector the last
+        run and the last that succeeded, though not what it read. Takes many small transactions,
         between which others come to their turn, and gives free room back to the file system.
         """
         before = micros(now - timedelta(days=days))
         end = self._first_young(before, micros(now))
-        deleted = 0
-        while batch := self._prune_some(end, before):
-            deleted += batch
+        deleted, after = 0, 0
+        while old := self._prune_some(after, end, before):
+            deleted += sum(not is_kept for _, is_kept in old)
+            after = old[-1][0]
         with self._database.transaction() as connection:
             # Queries are noted as used by the day: one day more.
             connection.execute(_OLD_QUERIES, (before - DAY, end))
@@ -71,12 +78,12 @@ class Retention:
             young = connection.execute(_FIRST_YOUNG, (before, now)).fetchone()
             return int(young[0]) if young else _NO_ID
 
-    def _prune_some(self, end: int, before: int) -> int:
+    def _prune_some(self, after: int, end: int, before: int) -> list[tuple[int, bool]]:
         with self._database.transaction() as connection:
-            found = connection.execute(_OLD_RUNS, (end, before, _RUNS_AT_ONCE))
-            runs = [run for (run,) in found]
-            _delete(connection, runs)
-        return len(runs)
+            old = connection.execute(_OLD_RUNS, (after, end, before, _RUNS_AT_ONCE)).fetchall()
+            _forget_readings(connection, [run for run, _ in old])
+            _delete(connection, "run", "id", [run for run, is_kept in old if not is_kept])
+        return old
 
     def _shrink(self) -> None:
         pages, free = self._database.pages()
@@ -90,13 +97,12 @@ class Retention:
         self._database.fold_log()
 
 
-def _delete(connection: Connection, runs: list[int]) -> None:
+def _forget_readings(connection: Connection, runs: list[int]) -> None:
     payload.delete(connection, runs)
-    for statement in (
-        "DELETE FROM delivery WHERE reading = ?",
-        "DELETE FROM dropped WHERE run = ?",
-        "DELETE FROM run WHERE id = ?",
-        # Once all runs are gone their ids are given out again.
-        "UPDATE collector SET last_run = NULL WHERE last_run = ?",
-    ):
-        connection.executemany(statement, [(run,) for run in runs])
+    _delete(connection, "delivery", "reading", runs)
+    _delete(connection, "dropped", "run", runs)
+    connection.executemany("UPDATE run SET version = NULL WHERE id = ?", [(run,) for run in runs])
+
+
+def _delete(connection: Connection, table: str, column: str, runs: list[int]) -> None:
+    connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(run,) for run in runs])

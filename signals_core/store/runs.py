@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
+
+from attrs import evolve
 
 from signals_core.metric import Metric
 from signals_core.store import payload
-from signals_core.store.collectors import number_of
+from signals_core.store.collectors import CollectorRow, collector_row, note_run
 from signals_core.store.database import Connection, Database
 from signals_core.store.records import (
     DAY,
@@ -19,6 +21,7 @@ from signals_core.store.records import (
     micros,
     moment,
 )
+from signals_core.window import Grain
 
 _SELECT = """
     SELECT run.id, collector.id, ifnull(run.name, collector.id), origin, started,
@@ -27,6 +30,8 @@ _SELECT = """
     JOIN collector ON collector.number = run.collector
     LEFT JOIN query ON query.number = run.query
 """
+
+_SUCCEEDED = {"read", "unchanged"}
 
 _LAST_OF_EACH = "SELECT last_run FROM collector"
 
@@ -40,14 +45,9 @@ _CHAIN = """
         LIMIT ?2
     )
     SELECT run FROM chain
+    UNION ALL
+    SELECT last_read FROM collector WHERE id = ?1
 """
-
-
-class Kept(NamedTuple):
-    """What makes a run a reading: its version, and a hash of what it says of its bucket."""
-
-    version: int
-    state: bytes | None
 
 
 class Runs:
@@ -58,7 +58,7 @@ class Runs:
     def record(self, run: Run) -> int:
         """Store a run that made no reading; return its id."""
         with self._database.transaction() as connection:
-            return insert(connection, number_of(connection, run.collector), run)
+            return insert(connection, collector_row(connection, run.collector), run)
 
     def runs(self, collector_id: str | None = None, limit: int = 100) -> list[Run]:
         """Return the latest runs, of one collector or of all, newest first."""
@@ -89,17 +89,27 @@ class Runs:
             ]
 
 
-def insert(connection: Connection, collector: int, run: Run, kept: Kept | None = None) -> int:
-    """Add a run within a transaction, the last of its collector; return its id."""
+def insert(
+    connection: Connection,
+    collector: CollectorRow,
+    run: Run,
+    *,
+    version: int | None = None,
+    kept: bool = False,
+) -> int:
+    """Add a run within a transaction, the last of its collector; return its id.
+
+    `version` is that of what it read, which was `kept`, or not.
+    """
     started = micros(run.started)
     cursor = connection.execute(
         """
         INSERT INTO run (collector, previous, name, origin, started, window_start, window_end,
-                         rows, metrics, milliseconds, outcome, reason, query, version, state)
-        SELECT number, last_run, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-        FROM collector WHERE number = ?
+                         rows, metrics, milliseconds, outcome, reason, query, version)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
+            *collector,
             None if run.name == run.collector else run.name,
             run.origin,
             started,
@@ -110,13 +120,16 @@ def insert(connection: Connection, collector: int, run: Run, kept: Kept | None =
             run.outcome,
             run.reason,
             None if run.query is None else _query_number(connection, run.query, started),
-            *(kept or (None, None)),
-            collector,
+            version if kept else None,
         ),
     )
     assert cursor.lastrowid is not None
-    connection.execute(
-        "UPDATE collector SET last_run = ? WHERE number = ?", (cursor.lastrowid, collector)
+    note_run(
+        connection,
+        collector.number,
+        cursor.lastrowid,
+        succeeded=run.outcome in _SUCCEEDED,
+        version=version,
     )
     return cursor.lastrowid
 
@@ -152,6 +165,14 @@ def _run(row: tuple[Any, ...]) -> Run:
         reason=reason,
         query=query,
     )
+
+
+def _as_it_ran(query: str | None, metric: Metric) -> str | None:
+    """Return a query with the bounds that it was run with, which are those of the metric."""
+    if query is None or metric.grain is None or metric.window_end is None:
+        return query
+    grain = Grain.parse(metric.grain, metric.timezone or "UTC")
+    return f"{query}\n{grain.window(metric.grain_datetime).bounds}"
 
 
 def _found(connection: Connection, reading: int, index: int, metric: Metric) -> Found:
@@ -191,7 +212,7 @@ def _found(connection: Connection, reading: int, index: int, metric: Metric) -> 
     )
     return Found(
         metric=metric,
-        run=run,
+        run=evolve(run, query=_as_it_ran(run.query, metric)),
         deliveries={
             name: moment(at) for name, at in deliveries if name not in dead and name not in pending
         },

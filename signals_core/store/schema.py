@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from signals_core.store.errors import StoreError, damaged, no_locks
+from signals_core.store.upgrades import UPGRADES
 
 #: The version of the tables below, kept in the file. A change here is a new number, a step in
-#: `UPGRADES`, and a file of the old version among the fixtures of the tests.
-VERSION = 1
-
-#: From each version the statements that lead to the next.
-UPGRADES: Mapping[int, str] = {}
+#: `upgrades` (which makes a table anew, so that an upgraded file is like a new one), and a file of
+#: the old version among the fixtures of the tests.
+VERSION = 2
 
 #: Marks the file as ours ("SIGN"), so that no other program's database is taken for a store.
 APPLICATION = 0x5349474E
@@ -27,12 +26,14 @@ _WHOLE_CHECK_BYTES = 32 << 20
 _SMALL_TABLES = ("collector", "coverage", "level", "span", "failure", "sink", "request")
 
 TABLES = """
--- `version` is the high-water mark: no later reading may have an earlier timestamp.
+-- `version` is the high-water mark: no later reading may have an earlier timestamp. Its last run
+-- and the last that succeeded are kept however old they are.
 CREATE TABLE collector (
-    number   INTEGER PRIMARY KEY,
-    id       TEXT NOT NULL UNIQUE,
-    version  INTEGER,
-    last_run INTEGER
+    number    INTEGER PRIMARY KEY,
+    id        TEXT NOT NULL UNIQUE,
+    version   INTEGER,
+    last_run  INTEGER,
+    last_read INTEGER
 );
 
 CREATE TABLE coverage (
@@ -70,9 +71,9 @@ CREATE TABLE failure (
     PRIMARY KEY (coverage, start)
 ) WITHOUT ROWID;
 
--- A run that kept what it saw is a reading: it has a `version`, and in `state` a hash of what it
--- says of its bucket. `previous` is the collector's run before: a chain costs a commit less than
--- an index. `name` is NULL where it is the collector's id; `query` is the number of a query.
+-- A run that kept what it saw is a reading: it has a `version`. `previous` is the collector's run
+-- before: a chain costs a commit less than an index. `name` is NULL where it is the collector's id;
+-- `query` is the number of a query.
 CREATE TABLE run (
     id           INTEGER PRIMARY KEY,
     collector    INTEGER NOT NULL,
@@ -88,11 +89,10 @@ CREATE TABLE run (
     outcome      TEXT NOT NULL,
     reason       TEXT,
     query        INTEGER,
-    version      INTEGER,
-    state        BLOB
+    version      INTEGER
 );
 CREATE INDEX reading_of_bucket ON run (collector, window_start, window_end)
-    WHERE state IS NOT NULL;
+    WHERE version IS NOT NULL AND window_start IS NOT NULL;
 -- The same text is kept once; its number is taken from its hash.
 CREATE TABLE query (
     number    INTEGER PRIMARY KEY,
@@ -108,13 +108,14 @@ CREATE TABLE chunk (
     lines BLOB NOT NULL
 );
 
--- `metrics` and `bytes` sum up what is pending.
+-- `metrics` and `bytes` sum up what is pending, `dead_bytes` the dead letters.
 CREATE TABLE sink (
     number          INTEGER PRIMARY KEY,
     name            TEXT NOT NULL UNIQUE,
     configured      INTEGER NOT NULL DEFAULT 1,
     metrics         INTEGER NOT NULL DEFAULT 0,
     bytes           INTEGER NOT NULL DEFAULT 0,
+    dead_bytes      INTEGER NOT NULL DEFAULT 0,
     suspended_since INTEGER,
     failing_since   INTEGER,
     reason          TEXT

@@ -17,8 +17,11 @@ from signals_core.store.records import (
 )
 
 
+_SINK = "SELECT number, name, bytes + dead_bytes FROM sink WHERE name"
+
+
 class SinkRow(NamedTuple):
-    """A sink: its number and how many bytes are pending for it."""
+    """A sink: its number and the bytes of what is kept for it, dead letters included."""
 
     number: int
     name: str
@@ -57,7 +60,7 @@ class Sinks:
             )
 
     def is_full(self, sink: str) -> bool:
-        """Whether the outbox of a sink has reached its bound."""
+        """Whether what is kept for a sink, dead letters included, has reached its bound."""
         with self._database.snapshot() as connection:
             row = find_sink(connection, sink)
         return row is not None and row.bytes >= self._limit_bytes
@@ -72,7 +75,7 @@ class Sinks:
                         FROM pending JOIN run ON run.id = pending.reading
                         WHERE pending.sink = sink.number ORDER BY reading LIMIT 1),
                        (SELECT count(*) FROM dead WHERE dead.sink = sink.number) AS letters,
-                       ifnull(copies, 0)
+                       dead_bytes, ifnull(copies, 0)
                 FROM sink
                 LEFT JOIN (SELECT sink, count(*) AS copies FROM dropped GROUP BY sink) AS dropped
                     ON dropped.sink = sink.number
@@ -88,6 +91,7 @@ class Sinks:
                 oldest=maybe_moment(oldest),
                 orphaned=not configured and metrics > 0,
                 dead_letters=letters,
+                dead_bytes=dead_bytes,
                 dropped=copies,
                 suspended_since=maybe_moment(suspended_since),
                 failing_since=maybe_moment(failing_since),
@@ -103,6 +107,7 @@ class Sinks:
                 reason,
                 oldest,
                 letters,
+                dead_bytes,
                 copies,
             ) in rows
         ]
@@ -138,28 +143,31 @@ class Sinks:
 
 def find_sink(connection: Connection, name: str) -> SinkRow | None:
     """Return a sink; None for a name that was never heard."""
-    row = connection.execute(
-        "SELECT number, name, bytes FROM sink WHERE name = ?", (name,)
-    ).fetchone()
+    row = connection.execute(f"{_SINK} = ?", (name,)).fetchone()
     return None if row is None else SinkRow(*row)
 
 
 def sink_rows(connection: Connection, names: Iterable[str]) -> list[SinkRow]:
     """Return sinks by their names, adding those that are new, within a transaction."""
-    found = []
-    for name in names:
-        row = find_sink(connection, name)
-        if row is None:
-            cursor = connection.execute("INSERT INTO sink (name) VALUES (?)", (name,))
-            assert cursor.lastrowid is not None
-            row = SinkRow(cursor.lastrowid, name, 0)
-        found.append(row)
-    return found
+    wanted = list(dict.fromkeys(names))
+    marks = ", ".join("?" * len(wanted))
+    rows = connection.execute(f"{_SINK} IN ({marks})", wanted).fetchall()
+    known = {row.name: row for row in map(SinkRow._make, rows)}
+    return [known.get(name) or _add(connection, name) for name in wanted]
 
 
-def change_totals(connection: Connection, sink: int, metrics: int, size: int) -> None:
-    """Add to what is pending for a sink."""
-    connection.execute(
-        "UPDATE sink SET metrics = metrics + ?, bytes = bytes + ? WHERE number = ?",
-        (metrics, size, sink),
+def _add(connection: Connection, name: str) -> SinkRow:
+    cursor = connection.execute("INSERT INTO sink (name) VALUES (?)", (name,))
+    assert cursor.lastrowid is not None
+    return SinkRow(cursor.lastrowid, name, 0)
+
+
+def change_totals(
+    connection: Connection, sinks: Iterable[int], metrics: int, size: int, dead: int = 0
+) -> None:
+    """Add to what is pending for each of the sinks, and to the bytes of its dead letters."""
+    connection.executemany(
+        "UPDATE sink SET metrics = metrics + ?, bytes = bytes + ?, dead_bytes = dead_bytes + ?"
+        " WHERE number = ?",
+        [(metrics, size, dead, sink) for sink in sinks],
     )

@@ -76,6 +76,15 @@ def commit(
     return store.commit(read, run=run_of(read), sinks=tuple(sinks), **other)
 
 
+def drop(store: Store, sink: str) -> int:
+    """Take a sink out of the configuration, drop what is pending for it, and put it back."""
+    names = [line.sink for line in store.outbox()]
+    store.set_sinks(name for name in names if name != sink)
+    count = store.drop(sink, at=START + HOUR)
+    store.set_sinks(names)
+    return count
+
+
 def covering(*hours: int) -> Coverage:
     """Return the coverage of these hours."""
     spans = ((window(hour).start, window(hour).end) for hour in hours)

@@ -42,6 +42,7 @@ def fill(store: Store) -> None:
     commit(store, read, ["lake", "gone"], coverage=(KEY, before, coverage()))
     store.acknowledge("lake", [Item(1, 0, 2)], at=window(7).start)
     store.bury("lake", [Letter(2, 0, "too old")], at=window(7).start)
+    store.set_sinks(["lake"])
     store.drop("console", at=window(8).start)
     store.set_sinks(["lake", "console"])
     store.set_sink_state("console", window(7).start, "401 Unauthorized", window(6).start)

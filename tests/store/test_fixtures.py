@@ -28,6 +28,7 @@ def check_state(store):
     assert (console.suspended_since, console.failing_since) == (window(7).start, window(6).start)
     assert gone.orphaned and gone.oldest == window(6).end + SECOND and gone.metrics == 3
     assert not lake.orphaned and lake.metrics == 6 and lake.dead_letters == 1
+    assert lake.dead_bytes == len(store.dead_letters("lake")[0].metric.encode()) + 1
     (letter,) = store.dead_letters()
     assert (letter.metric.value, letter.reason) == (3, "too old")
     failed, *others = store.runs()
@@ -61,15 +62,35 @@ def test_today(store):
     check_state(store)
 
 
-def test_todays_schema_has_a_fixture():
-    """The tables of today's version are those in its file: a change needs a new version."""
+def tables(path):
+    """Return the tables of a file, in the words that made them."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY 1").fetchall()
 
-    def tables(path):
-        with closing(sqlite3.connect(path)) as connection:
-            return connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY 1").fetchall()
 
-    file = _FIXTURES[-1]
+def todays_tables():
+    """Return the tables of a new store."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(schema.TABLES)
-        now = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY 1").fetchall()
-    assert file.stem == f"version-{schema.VERSION}" and tables(file) == now
+        return connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY 1").fetchall()
+
+
+def test_todays_schema_has_a_fixture():
+    """The tables of today's version are those in its file: a change needs a new version."""
+    file = _FIXTURES[-1]
+    assert file.stem == f"version-{schema.VERSION}" and tables(file) == todays_tables()
+
+
+@pytest.mark.parametrize("file", _FIXTURES, ids=lambda file: file.stem)
+def test_an_upgraded_file_is_like_a_new_one(file, folder):
+    """An upgrade leads to the tables of a new store, to the letter, and leaves a copy behind."""
+    folder.mkdir()
+    shutil.copyfile(file, folder / "store.db")
+    before = tables(file)
+    Store.open(folder).close()
+    assert tables(folder / "store.db") == todays_tables()
+    copies = list(folder.glob("store.db.version-*"))
+    if before == todays_tables():
+        assert copies == []
+    else:
+        assert [tables(copy) for copy in copies] == [before]

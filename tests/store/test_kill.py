@@ -15,8 +15,8 @@ from signals_core.store import Store
 from store.made import KEY, START, window
 
 _PROGRAM = Path(__file__).with_name("committing.py")
-_KILLS = int(os.environ.get("SIGNALS_TEST_KILLS", "20"))
-_SEED = int(os.environ.get("SIGNALS_TEST_SEED", str(random.SystemRandom().getrandbits(32))))
+_KILLS = int(os.environ.get("SIGNALS_KILLS", "20"))
+_SEED = int(os.environ.get("SIGNALS_KILLS_SEED", str(random.SystemRandom().getrandbits(32))))
 
 
 def commits_until_killed(folder, seconds):
@@ -58,6 +58,8 @@ def check_outbox(store, line, counts):
     assert (line.metrics, line.bytes) == (len(lines), sum(len(each) + 1 for each in lines))
     dead = {(letter.reading_id, letter.index) for letter in store.dead_letters(line.sink)}
     assert len(dead) == line.dead_letters and not dead & set(places)
+    sizes = (len(letter.metric.encode()) + 1 for letter in store.dead_letters(line.sink))
+    assert line.dead_bytes == sum(sizes)
     left = Counter(number for number, _ in (*places, *dead))
     took = delivered(store, line.sink)
     for number, count in counts.items():
@@ -89,6 +91,6 @@ def test_killed_anywhere(folder):
             try:
                 check_whole(store, said)
             except AssertionError as error:
-                error.add_note(f"kill {kill} of seed {_SEED} (SIGNALS_TEST_SEED)")
+                error.add_note(f"kill {kill} of seed {_SEED} (SIGNALS_KILLS_SEED)")
                 raise
     assert len(said) >= _KILLS

@@ -97,15 +97,19 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule(sink=st.sampled_from(SINKS))
     def drop(self, sink):
-        """Drop what is pending."""
+        """Take a sink out of the configuration, drop what is pending, and put it back."""
+        assert self.store.drop(sink, at=self.now) == 0
+        self.store.set_sinks(set(SINKS) - {sink})
         assert self.store.drop(sink, at=self.now) == len(self.pending[sink])
+        self.store.set_sinks(SINKS)
         self.pending[sink] = set()
 
     @rule(hours=st.integers(0, 30))
     def prune(self, hours):
-        """Forget what is older than so many hours, and needed by nobody."""
+        """Forget what is older than so many hours, needed by nobody, and not the last."""
         self.store.prune(self.now - timedelta(hours=hours), days=0)
         needed = {place[0] for sink in SINKS for place in (*self.pending[sink], *self.dead[sink])}
+        needed.add(max(self.committed, default=0))
         self.committed = {
             number: at
             for number, at in self.committed.items()
@@ -134,6 +138,9 @@ class OutboxMachine(RuleBasedStateMachine):
             assert {(each.reading_id, each.index): each.reason for each in letters} == self.dead[
                 sink
             ]
+            if sink in totals:
+                size = sum(len(self.lines[place]) + 1 for place in self.dead[sink])
+                assert totals[sink].dead_bytes == size
             for each in letters:
                 assert each.metric.encode() == self.lines[each.reading_id, each.index]
         assert {run.id for run in self.store.runs(limit=PLENTY)} == set(self.committed)

@@ -9,7 +9,7 @@ import pytest
 
 from signals_core import Batch, Reading
 from signals_core.metric import Metrics
-from signals_core.store import Item, Letter, Position
+from signals_core.store import Item, Letter, Position, Settled, StoreError
 from store.made import HOUR, SECOND, START, commit, metric, reading, told, window
 
 PLENTY = 10**9
@@ -214,6 +214,12 @@ def test_dropping_an_orphan(filled):
     assert lake.bytes == 0 and lake.dropped == 3 and not lake.orphaned
 
 
+def test_a_sink_that_is_configured_is_not_dropped(filled):
+    """What a courier may have in hand is never dropped: only an orphan's outbox is."""
+    assert filled.drop("lake") == 0 and filled.dropped("lake") == []
+    assert len(told(filled)) == 9
+
+
 def test_how_a_sink_is(store):
     """Since when a sink fails or is suspended, and why, is kept until it is said to be well."""
     store.set_sinks(["lake"])
@@ -236,3 +242,34 @@ def test_a_full_outbox_has_room_again(store):
     assert store.is_full("lake")
     store.acknowledge("lake", [Item(1, 0, 1)], at=START + timedelta(1))
     assert not store.is_full("lake")
+
+
+def test_dead_letters_take_room(store):
+    """Dead letters count into the bound of their sink: they are neither endless nor thrown away."""
+    store._limit_bytes = 2 * LINE
+    commit(store, reading([1, 2, 3]))
+    store.bury("lake", [Letter(1, 0, "no"), Letter(1, 2, "no")], at=START)
+    store.acknowledge("lake", [Item(1, 1, 2)], at=START)
+    (line,) = store.outbox()
+    assert (line.bytes, line.dead_bytes) == (0, 2 * LINE) and store.is_full("lake")
+    assert commit(store, reading([4], START + HOUR)).dropped == ("lake",)
+    assert store.retry_dead("lake") == (2, 0)
+    (line,) = store.outbox()
+    assert (line.bytes, line.dead_bytes) == (2 * LINE, 0) and store.is_full("lake")
+    store.bury("lake", [Letter(1, 0, "no")], at=START, delivered=[Item(1, 2, 3)])
+    assert store.outbox()[0].dead_bytes == LINE and not store.is_full("lake")
+    assert store.drop_dead("lake") == 1 and store.outbox()[0].dead_bytes == 0
+
+
+def test_several_sinks_are_settled_at_once(store):
+    """What several sinks took and refused is noted in one transaction, or not at all."""
+    commit(store, reading([1, 2]), ["lake", "console"])
+    broken = Settled("console", refused=[Letter(1, 0, None)])
+    parts = [Settled("lake", delivered=[Item(1, 0, 2)]), broken]
+    with pytest.raises(StoreError):
+        store.settle(parts, at=START)
+    assert len(told(store, "lake")) == len(told(store, "console")) == 2
+    parts[1] = Settled("console", [Item(1, 1, 2)], [Letter(1, 0, "no")])
+    store.settle(parts, at=START)
+    assert told(store, "lake") == told(store, "console") == []
+    assert [letter.sink for letter in store.dead_letters()] == ["console"]

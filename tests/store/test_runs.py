@@ -8,12 +8,28 @@ from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signals_core import Batch, Grain, Reading
+from signals_core.metric import Metrics
 from signals_core.store import Item, Letter, Position, Run, Store
 from signals_core.store.records import items_of, micros, moment
-from store.made import HOUR, KEY, SECOND, START, commit, covering, reading, told, window
+from store.made import (
+    HOUR,
+    KEY,
+    SECOND,
+    START,
+    commit,
+    covering,
+    drop,
+    metric,
+    reading,
+    run_of,
+    told,
+    window,
+)
 
 DAY = timedelta(days=1)
 
@@ -87,7 +103,7 @@ def test_where_a_number_comes_from(store):
         commit(store, reading(values, START + second * SECOND, window()), sinks)
     store.acknowledge("lake", [Item(1, 0, 2)], at=START + HOUR)
     store.bury("console", [Letter(1, 0, "no")], at=START + HOUR, delivered=[Item(1, 1, 2)])
-    store.drop("paper", at=START + HOUR)
+    drop(store, "paper")
     newest, oldest = store.find(UUID(int=1))
     assert (newest.metric.value, oldest.metric.value) == (5, 1)
     assert newest.run.started == START + SECOND and newest.window == window()
@@ -96,6 +112,27 @@ def test_where_a_number_comes_from(store):
     assert oldest.dead == {"console": "no"} and oldest.dropped == ("paper",)
     assert store.find(UUID(int=2))[1].deliveries == {"lake": START + HOUR, "console": START + HOUR}
     assert store.find(UUID(int=3)) == []
+
+
+def test_a_query_is_shown_as_it_ran(store):
+    """What is stored is the query alone; a number is shown with the bounds of its window."""
+    paris = Grain.parse("1d", "Europe/Paris").window(START)
+    found = evolve(
+        metric(1, 1, START, paris), grain="1d", timezone="Europe/Paris", window_end=paris.end
+    )
+    read = Reading("shop.orders", START, paris, Metrics([Batch([found.encode()])]), rows=1)
+    commit(store, read)
+    (run,) = store.runs()
+    assert run.query == run_of(read).query
+    assert store.find(UUID(int=1))[0].run.query == (
+        "SELECT count(*) AS value\n"
+        "window_start = 2025-12-31T23:00:00Z\n"
+        "window_end = 2026-01-01T23:00:00Z\n"
+        "window_start_local = 2026-01-01T00:00:00\n"
+        "window_end_local = 2026-01-02T00:00:00"
+    )
+    commit(store, reading([2], START + SECOND, window()))
+    assert store.find(UUID(int=2))[0].run.query == run_of(read).query
 
 
 def test_a_large_reading_is_searched_whole(store):
@@ -147,21 +184,46 @@ def test_what_is_old_is_forgotten(store):
     """Runs, readings, what is known of them, and answered requests go after 35 days."""
     commit(store, reading([1]), ["lake", "console"])
     store.acknowledge("lake", [Item(1, 0, 1)], at=START)
-    store.drop("console")
+    drop(store, "console")
     store.finish_request(store.request("backfill", {}, at=START), "done", {}, at=START)
     open_request = store.request("backfill", {}, at=START)
     store.record(failed("old", START, query="SELECT 'old'"))
     store.record(failed("new", START + 36 * DAY, query="SELECT 'new'"))
     assert store.prune(START + 34 * DAY) == 0
-    assert store.prune(START + 40 * DAY) == 2
-    assert [run.query for run in store.runs()] == ["SELECT 'new'"]
-    assert store.runs("old") == [] and store.last_runs().keys() == {"new"}
+    for collector in ("shop.orders", "old"):
+        store.record(failed(collector, START + 36 * DAY, query="SELECT 'new'"))
+    assert store.prune(START + 40 * DAY) == 1
+    assert {run.query for run in store.runs()} == {"SELECT 'new'", run_of(reading([])).query}
+    assert [len(store.runs(name)) for name in ("shop.orders", "old", "new")] == [2, 1, 1]
     assert store.find(UUID(int=1)) == [] and store.dropped() == []
     assert [request.id for request in store.requests(open_only=False)] == [open_request]
     with store._database.snapshot() as connection:
         for table in ("chunk", "pending", "delivery", "dropped"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-        assert connection.execute("SELECT count(*) FROM query").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM query").fetchone() == (2,)
+
+
+def test_the_last_run_and_the_last_success_stay(store):
+    """However rarely a collector runs, its last run is known, and its last that succeeded."""
+    commit(store, reading([1]), [])
+    commit(store, reading([2], START + DAY), [])
+    for day in (2, 3, 400):
+        store.record(failed("shop.orders", START + day * DAY))
+    store.record(failed("yearly", START))
+    assert store.prune(START + 401 * DAY) == 3
+    kept = [(run.outcome, (run.started - START) // DAY) for run in store.runs("shop.orders")]
+    assert kept == [("failed", 400), ("read", 1)]
+    assert [run.started for run in store.runs("yearly")] == [START]
+    assert store.last_runs().keys() == {"shop.orders", "yearly"}
+
+
+def test_what_a_run_that_stays_has_read_goes(store):
+    """The payload of an old reading is forgotten with the others', and is compared with no more."""
+    commit(store, reading([1], bucket=window()), [])
+    assert store.prune(START + 40 * DAY) == 0 and len(store.runs()) == 1
+    assert store.find(UUID(int=1)) == []
+    again = commit(store, reading([1], START + 40 * DAY, window()), ["lake"])
+    assert again.sent == ("lake",) and told(store) == [(1, 1)]
 
 
 def test_what_is_needed_stays(store):
@@ -174,16 +236,18 @@ def test_what_is_needed_stays(store):
     assert store.prune(late) == 0
     assert store.dead_letters()[0].metric.uuid.int == 1 and told(store) == [(3, 3)]
     assert all(run.query for run in store.runs())
+    store.record(failed("shop.orders", late))
+    commit(store, reading([], late), [])
     store.drop_dead("lake")
-    assert store.prune(late) == 1 and [run.id for run in store.runs()] == [2]
-    store.drop("lake")
-    assert store.prune(late) == 1 and store.runs() == []
+    assert store.prune(late) == 1 and [run.id for run in store.runs()] == [4, 3, 2]
+    drop(store, "lake")
+    assert store.prune(late) == 1 and [run.id for run in store.runs()] == [4, 3]
 
 
 def test_versions_and_coverage_are_never_forgotten(store):
     """However old, coverage and the high-water mark stay."""
     commit(store, reading([1], bucket=window()), [], coverage=(KEY, None, covering(0)))
-    assert store.prune(START + 9999 * DAY) == 1
+    store.prune(START + 9999 * DAY)
     assert store.coverage(KEY) == covering(0) and store.last_version(KEY[0]) == START
 
 
@@ -213,7 +277,7 @@ def test_the_file_shrinks(folder):
 def test_room_is_given_back_in_steps(store):
     """Each step gives back as many pages as it was asked for, so that none takes long."""
     commit(store, reading(range(2000)))
-    store.drop("lake")
+    drop(store, "lake")
     with store._database.transaction() as connection:
         connection.execute("DELETE FROM chunk")
     _, free = store._database.pages()
@@ -243,12 +307,12 @@ def test_one_collectors_history_after_pruning(store):
     assert [(run.started - START) // DAY for run in store.runs("a")] == [41, 40]
 
 
-def test_ids_that_are_given_out_again(store):
-    """After all runs were forgotten no collector takes another's for its own."""
+def test_the_id_of_a_run_is_not_given_out_again(store):
+    """A run that was forgotten is no other one later: no collector takes another's for its own."""
     for collector in "aab":
         store.record(failed(collector, START))
     store.prune(START + 40 * DAY)
-    for collector in "bbba":
-        store.record(failed(collector, START + 40 * DAY))
-    assert [run.collector for run in store.runs("a")] == ["a"]
-    assert store.last_runs().keys() == {"a", "b"}
+    assert [store.record(failed(each, START + 40 * DAY)) for each in "bbba"] == [4, 5, 6, 7]
+    store.prune(START + 40 * DAY)
+    assert [run.id for run in store.runs("a")] == [7]
+    assert {name: run.id for name, run in store.last_runs().items()} == {"a": 7, "b": 6}
