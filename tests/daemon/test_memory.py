@@ -1,13 +1,19 @@
-"""A week of simulated time: what it costs in memory."""
+"""What time and a backlog cost in memory: a week of simulated time, a sink that is down."""
 
 from __future__ import annotations
 
 import gc
+import json
+import os
+import subprocess
+import sys
 import tracemalloc
 from datetime import timedelta
+from pathlib import Path
 
 from attrs import define, field
 
+from parts.command import environment
 from parts.running import DAY, HOUR, Rig, at
 from signals_core import Sink, Source
 from signals_core.builtin.schedules import Cron
@@ -69,3 +75,18 @@ def _leap(rig: Rig, span: timedelta) -> None:
     for _ in range(span // timedelta(minutes=10)):
         rig.clock._move_to(rig.clock._passed + 600_000_000)
         rig.clock.settle()
+
+
+def test_memory_does_not_grow_with_a_backlog(tmp_path: Path) -> None:
+    """While one of two sinks is down, and when it is back, a backlog costs no memory."""
+    script = Path(__file__).with_name("backlog_process.py")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "state"],
+        env=environment({"PYTHONPATH": os.pathsep.join(sys.path)}),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    facts = json.loads(done.stdout)
+    small, large, delivered = facts["memory"]
+    assert facts["backlog"] > 60_000_000 and facts["taken"][0] == facts["taken"][1]
+    assert large - small < 6_000_000 and delivered - small < 6_000_000, facts
