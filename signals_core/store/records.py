@@ -181,7 +181,8 @@ class OutboxLine:
     """What waits for one sink, and how the sink is.
 
     `metrics` and `bytes` are pending, the oldest of them since `oldest`; the dead letters take
-    `dead_bytes` more. `orphaned`: the sink is no longer configured. `dropped` counts the readings that were not kept for it.
+    `dead_bytes` more. `orphaned`: the sink is no longer configured. `dropped` counts the readings
+    that were not kept for it.
     """
 
     sink: str

@@ -82,7 +82,8 @@ class Retention:
         with self._database.transaction() as connection:
             old = connection.execute(_OLD_RUNS, (after, end, before, _RUNS_AT_ONCE)).fetchall()
             _forget_readings(connection, [run for run, _ in old])
-            _delete(connection, "run", "id", [run for run, is_kept in old if not is_kept])
+            gone = [(run,) for run, is_kept in old if not is_kept]
+            connection.executemany("DELETE FROM run WHERE id = ?", gone)
         return old
 
     def _shrink(self) -> None:
@@ -99,10 +100,9 @@ class Retention:
 
 def _forget_readings(connection: Connection, runs: list[int]) -> None:
     payload.delete(connection, runs)
-    _delete(connection, "delivery", "reading", runs)
-    _delete(connection, "dropped", "run", runs)
-    connection.executemany("UPDATE run SET version = NULL WHERE id = ?", [(run,) for run in runs])
-
-
-def _delete(connection: Connection, table: str, column: str, runs: list[int]) -> None:
-    connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(run,) for run in runs])
+    for statement in (
+        "DELETE FROM delivery WHERE reading = ?",
+        "DELETE FROM dropped WHERE run = ?",
+        "UPDATE run SET version = NULL WHERE id = ?",
+    ):
+        connection.executemany(statement, [(run,) for run in runs])

@@ -16,7 +16,6 @@ from signals_core.store.records import (
     moment,
 )
 
-
 _SINK = "SELECT number, name, bytes + dead_bytes FROM sink WHERE name"
 
 
