@@ -7,7 +7,9 @@ the book it leads to the page that includes it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +107,24 @@ def _shown(default: object) -> str:
     return repr(default).replace("datetime.timedelta", "timedelta")
 
 
+def _with_code(lines: list[str]) -> Iterator[str]:
+    is_code = False
+    for before, line in pairwise(["", *lines]):
+        if line and not is_code and line.startswith("    ") and not before:
+            yield from (".. code-block:: python", "")
+        if line:
+            is_code = line.startswith("    ")
+        yield line
+
+
 def _on_docstring(
     app: Sphinx, what: str, name: str, subject: Any, options: object, lines: list[str]
 ) -> None:
-    """Give a name that is no class what its module says of it, and not what its type does."""
+    """Show what is indented as code, and of a name that is no class what its module says of it.
+
+    Else it would be shown what the type of its value is.
+    """
+    lines[:] = _with_code(lines)
     package, _, own = name.rpartition(".")
     if what != "data" or own not in getattr(import_module(package), "__all__", ()):
         return
