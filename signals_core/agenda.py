@@ -5,14 +5,13 @@ Pure but for the state it keeps: it is told the time, what the source has seen a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from attrs import define, field
 
 from signals_core.collector import Collector, WindowPolicy
-from signals_core.coverage import LATEST, Coverage, Span
+from signals_core.coverage import LATEST, Coverage, Span, within
 from signals_core.plugin import Schedule
 from signals_core.retries import retry_delay
 from signals_core.window import Grain, Window, zone_named
@@ -204,19 +203,19 @@ class Windows:
         until = min(seen - self.policy.grace, self.horizon)
         return self.coverage.excess(self.grain, self.policy, until, self.previous)
 
-    def missed(self, seen: datetime) -> Iterator[Window]:
-        """Yield what is to be made up, oldest first, but for what failed.
+    def missed(self, seen: datetime) -> tuple[int, Span | None]:
+        """Return how many windows are to be made up, but for what failed, and what they span.
 
         A window was missed when it was not read before the next tick came, or the next one was due.
         """
         if self.horizon is None:
-            return iter(())
+            return 0, None
         until = min(seen - self.policy.grace, self.horizon)
         if self.next_tick is None:
             until = self.grain.window(until).start - _MOMENT
         elif self.previous is not None:
             until = min(until, self.previous)
-        return self.coverage.new(self.grain, until)
+        return within(self.grain, self.coverage.new_spans(until))
 
     def choose(self, seen: datetime, now: datetime) -> Window | None:
         """Return the window to read now; None when there is none, or none that may be seen yet."""

@@ -13,7 +13,7 @@ from signals_core import collect
 from signals_core.agenda import Snapshots, Windows
 from signals_core.clock import Clock
 from signals_core.collector import Reading
-from signals_core.coverage import Coverage, Span
+from signals_core.coverage import Coverage, Span, within
 from signals_core.errors import Cancelled, RetryAfter, Unavailable, reason_of
 from signals_core.member import Member, Turn
 from signals_core.plugin import Request, Source
@@ -111,11 +111,11 @@ class Attempts:
 
     def _say_missed(self, member: Member, agenda: Windows, seen: datetime) -> None:
         failed = len(agenda.coverage.failures)
-        self._remarks.missed(member.name, agenda.missed(seen), failed=failed)
+        self._remarks.missed(member.name, *agenda.missed(seen), failed=failed)
 
     def _skip(self, member: Member, agenda: Windows, span: Span) -> None:
         after = agenda.coverage.after_skipping(*span)
-        count = sum(1 for gap in agenda.coverage.unread(*span) for _ in agenda.grain.windows(*gap))
+        count, _ = within(agenda.grain, agenda.coverage.unread(*span))
         self._advance(member, agenda, after)
         _log.warning(
             "%s: skipped %d windows, from %s to %s, as catch_up says (`signals backfill` reads "

@@ -148,10 +148,14 @@ class Coverage:
 
     def new(self, grain: Grain, until: datetime) -> Iterator[Window]:
         """Yield the windows of which nothing is recorded."""
+        for start, end in self.new_spans(until):
+            yield from grain.windows(start, end)
+
+    def new_spans(self, until: datetime) -> Iterator[Span]:
+        """Yield the spans of which nothing is recorded."""
         windows = (each.window for each in self.failures.values())
         failed = Intervals.of((window.start, window.end) for window in windows)
-        for start, end in (self.covered | self.skipped | failed).gaps(self.start, until):
-            yield from grain.windows(start, end)
+        return (self.covered | self.skipped | failed).gaps(self.start, until)
 
     def first_missing(self, grain: Grain, until: datetime) -> Window | None:
         """Return the first window that ended by `until` of which nothing is recorded."""
@@ -267,3 +271,20 @@ class Coverage:
         for start, end in self.covered.spans:
             for gap in level.covered.gaps(max(start, first), min(end, seen - delay)):
                 yield from grain.windows(*gap)
+
+
+def within(grain: Grain, spans: Iterable[Span]) -> tuple[int, Span | None]:
+    """Return how many whole windows there are in spans, in order, and what they span together."""
+    count, first, last = 0, None, None
+    for start, end in spans:
+        window = next(grain.windows(start, end), None)
+        if window is None:
+            continue
+        length = window.end - window.start
+        count += (
+            sum(1 for _ in grain.windows(start, end))
+            if grain.is_calendar
+            else (end - window.start) // length
+        )
+        first, last = first or window, next(grain.backwards(start, end))
+    return count, (first.start, last.end) if first and last else None

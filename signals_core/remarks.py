@@ -6,14 +6,15 @@ Nothing is said while all is well. What is made up is an event, like a start.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from datetime import timedelta
 from threading import Lock
 
 from signals_core.collector import Reading
+from signals_core.coverage import Span
 from signals_core.errors import reason_of
 from signals_core.store import Committed, StoreError
-from signals_core.window import Window, iso
+from signals_core.window import iso
 
 _log = logging.getLogger("signals")
 _events = logging.getLogger("signals.run")  # shown at every level, as starts and stops are
@@ -74,27 +75,18 @@ class Remarks:
                 "is ahead; windows wait for it", name, lag,
             )  # fmt: skip
 
-    def missed(self, name: str, windows: Iterator[Window], *, failed: int) -> None:
-        """A windowed collector has these to make up; so many have failed and are not among them."""
-        first = next(windows, None)
-        if first is None:
+    def missed(self, name: str, count: int, span: Span | None, *, failed: int) -> None:
+        """A windowed collector has so many to make up; those that failed are not among them."""
+        if span is None:
             if self._is_over("missed", name):
                 but = f", but for failed windows: {failed}" if failed else ""
                 _events.info("%s: has caught up%s", name, but)
-        elif not self._is_said("missed", name) and (others := list(windows)):
-            self._is_news("", "missed", name)
-            _events.info(
-                "%s: makes up %d windows, from %s to %s",
-                name, 1 + len(others), iso(first.start), iso(others[-1].end),
-            )  # fmt: skip
+        elif count > 1 and self._is_news("", "missed", name):
+            _events.info("%s: makes up %d windows, from %s to %s", name, count, *map(iso, span))
 
     def dropped(self, name: str, count: int) -> None:
         """Ticks of a snapshot collector came while a run was under way."""
         _log.warning("%s: dropped ticks that came while a run was under way: %d", name, count)
-
-    def _is_said(self, *about: Hashable) -> bool:
-        with self._lock:
-            return about in self._said
 
     def _is_news(self, text: str, *about: Hashable) -> bool:
         with self._lock:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signals_core import Grain, Window, WindowPolicy
-from signals_core.coverage import Coverage, Intervals
+from signals_core.coverage import Coverage, Intervals, within
 from signals_core.retries import retry_delay
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -150,6 +150,22 @@ def test_excess_leaves_the_newest(read: set[int], catch_up: int, seen: int) -> N
     after = coverage.after_skipping(*excess) if excess else coverage
     assert due(after, policy, seen) == missing[-catch_up:]
     assert after.covered == coverage.covered
+
+
+@given(spans, st.sampled_from(["1h", "90m", "1d", "7m"]))
+def test_windows_are_counted_as_they_are_listed(drawn: list[tuple[int, int]], text: str) -> None:
+    """The windows of spans are as many as can be listed, and span from the first to the last."""
+    grain = Grain.parse(text, "Europe/Paris")
+    gaps = Intervals.of([(at(start), at(end)) for start, end in drawn]).spans
+    listed = [each for gap in gaps for each in grain.windows(*gap)]
+    together = (listed[0].start, listed[-1].end) if listed else None
+    assert within(grain, gaps) == (len(listed), together)
+
+
+def test_a_century_of_seconds_is_counted_at_once() -> None:
+    """Windows of a fixed length are counted, not listed."""
+    year = timedelta(days=36_500)
+    assert within(Grain.parse("1s"), [(START, START + year)])[0] == year // timedelta(seconds=1)
 
 
 def test_failed_window_is_retried_and_the_others_go_on() -> None:
