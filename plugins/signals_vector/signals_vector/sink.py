@@ -91,7 +91,12 @@ class Http(Sink):
     timeout: timedelta = field(default=timedelta(seconds=30), validator=_positive)
     """How long to wait for the answer."""
 
+    _address: Address = field(init=False, eq=False, repr=False)
     _transport: Any = field(init=False, default=None, eq=False, repr=False)
+
+    @_address.default
+    def _taken_apart(self) -> Address:
+        return Address.parse(self.uri)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what contradicts itself. What a secret holds is looked at where it is there."""
@@ -177,10 +182,6 @@ class Http(Sink):
             raise Unavailable("the sink is not open")
         transport: Transport = self._transport
         return transport
-
-    @property
-    def _address(self) -> Address:
-        return Address.parse(self.uri)
 
     def _headers(self) -> Headers:
         """Build the headers anew, since a secret may have changed.

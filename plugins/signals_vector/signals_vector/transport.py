@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
-from io import BytesIO
 from time import monotonic
 
 import urllib3
@@ -38,7 +37,7 @@ class Transport:
     def __init__(self, limits: Limits, tls: ssl.SSLContext | None) -> None:
         self._limits = limits
         self._timeout = urllib3.Timeout(connect=limits.connect, read=limits.answer)
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=tls, blocksize=_PIECE)
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=tls)
 
     def send(self, method: str, uri: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request and read the whole answer.
@@ -49,9 +48,9 @@ class Transport:
             response = self._pool.urlopen(
                 method,
                 uri,
-                # As a file the body goes out in pieces, and the time limit is one piece's: a slow
-                # line that moves is not taken for a dead one.
-                body=BytesIO(body),
+                # The body goes out in pieces, and the time limit is one piece's: a slow line that
+                # moves is not taken for a dead one.
+                body=_pieces(body),
                 headers={**headers, "Content-Length": str(len(body))},
                 timeout=self._timeout,
                 retries=False,
@@ -76,6 +75,11 @@ class Transport:
             if monotonic() > deadline:
                 raise Late
         return Answer(response.status, response.reason or "", response.headers, body)
+
+
+def _pieces(body: bytes) -> list[memoryview]:
+    whole = memoryview(body)
+    return [whole[start : start + _PIECE] for start in range(0, len(body), _PIECE)]
 
 
 def described(error: Exception, limits: Limits) -> str:
