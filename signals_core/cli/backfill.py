@@ -61,9 +61,10 @@ def backfill(
 ) -> int:
     """Read past windows, oldest first, and deliver what changed.
 
-    Only whole windows between --start and --end are read. NAME may be a glob: several collectors
-    are read together. Where `signals run` is running, it does the work, after what falls due
-    meanwhile. Ended in the middle, it goes on where it was when the same is asked for again.
+    Only whole windows between --start and --end are read. NAME may be a pattern such as 'shop.*':
+    several collectors are read together. Where `signals run` is running, it does the work, after
+    what falls due meanwhile. Ended in the middle, it goes on where it was when the same is asked
+    for again.
 
     It returns when everything is read and delivered, and exits with 1 when a window failed or a
     sink does not take what was read: that stays pending.

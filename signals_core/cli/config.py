@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signals_core.cli.choice import matching, name_problems, sound
+from signals_core.cli.groups import Group
 from signals_core.cli.options import complete_names, json_option
 from signals_core.cli.output import Output, counted
 from signals_core.cli.schema import schema
@@ -21,19 +22,27 @@ if TYPE_CHECKING:
 _output = click.make_pass_decorator(Output)
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
-    """Validate, check, invoke, list and show collectors; tell editors of them."""
+    """Validate, check, invoke, list and show collectors; tell editors of them.
 
-
-config.add_command(schema)
+    \b
+    Examples:
+      signals config validate                every mistake, offline
+      signals config check                   what only a connection can tell
+      signals config invoke shop.orders.1d   one reading now, delivered
+    """
 
 
 @config.command()
 @paths_argument
-@project_options
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Count a variable that is not set, or a file that is not there, as a mistake.",
+)
 @json_option
-@click.option("--strict", is_flag=True, help="Count references that lead nowhere as mistakes.")
+@project_options
 @_output
 def validate(
     output: Output,
@@ -44,9 +53,12 @@ def validate(
 ) -> int:
     """Name every mistake of all files, without a network.
 
+    PATH is a file, or a directory with all that is below it. Without one it is the project of the
+    nearest signals.yaml, here or in a folder above.
+
     \b
     Examples:
-      signals config validate               the project here
+      signals config validate
       signals config validate shop/ --strict
     """
     loaded = target.load()
@@ -68,8 +80,8 @@ def validate(
 
 @config.command()
 @paths_argument
-@project_options
 @json_option
+@project_options
 @_output
 def check(
     output: Output,
@@ -79,7 +91,8 @@ def check(
 ) -> int:
     """Connect, and check columns, rights and the sinks' credentials.
 
-    Reads no data and writes none. What has a mistake is named, and the rest is checked.
+    It reads no data and writes none. A collector that has a mistake is named, and the others are
+    checked.
 
     \b
     Example:
@@ -110,9 +123,14 @@ def check(
 
 @config.command()
 @click.argument("name", required=False, shell_complete=complete_names)
-@project_options
-@click.option("--at", metavar="TIME", help="Pick the window, or the bucket, that holds this time.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="Read the window that holds this time, such as 2026-01-31 or 2026-01-31T06:00Z.  "
+    "[default: the latest one that is due]",
+)
 @click.option("--dry-run", is_flag=True, help="Show the query and the metrics; deliver nothing.")
+@project_options
 @_output
 def invoke(
     output: Output,
@@ -122,10 +140,12 @@ def invoke(
     *,
     dry_run: bool,
 ) -> int:
-    """Read once, now, and deliver. NAME may be a glob.
+    """Read once, now, and deliver.
 
-    A windowed collector reads its latest due window. For a snapshot collector --at only prints,
-    since what is read is the present. A mistake in a collector keeps only that one from running.
+    NAME is a collector, or a pattern such as 'shop.*'; it may be left out where there is only one.
+    A windowed collector reads its latest due window. A snapshot collector reads the present: with
+    --at its metrics are only printed. What is read is not kept, as it is by `signals run` and
+    `signals backfill`.
 
     \b
     Examples:
@@ -161,15 +181,16 @@ def invoke(
 
 
 @config.command("list")
-@project_options
 @json_option
+@project_options
 @_output
 def list_(output: Output, target: Target, *, as_json: bool) -> int:
-    """List the collectors there are.
+    """List collectors: metrics, grain, schedule, source, sinks, owner, file.
 
     \b
-    Example:
-      signals config list --json
+    Examples:
+      signals config list
+      signals config list --json -c shop/
     """
     from signals_core.cli.show import summary
 
@@ -187,8 +208,8 @@ def list_(output: Output, target: Target, *, as_json: bool) -> int:
 
 @config.command()
 @click.argument("name", required=False, shell_complete=complete_names)
-@project_options
 @json_option
+@project_options
 @_output
 def show(
     output: Output,
@@ -199,7 +220,8 @@ def show(
 ) -> int:
     """Show a collector merged with what its project shares.
 
-    Secrets are masked; behind each value is the file and the line that it comes from.
+    Secrets are masked; behind each value stand the file and the line that it comes from. NAME may
+    be a pattern such as 'shop.*'.
 
     \b
     Example:
@@ -216,6 +238,9 @@ def show(
     elif chosen:
         output.data("\n---\n".join("\n".join(as_lines(each)) for each in chosen))
     return 2 if is_for_all or len(chosen) < len(names) else 0
+
+
+config.add_command(schema)
 
 
 def _name_passed_over(output: Output, loaded: Loaded) -> None:

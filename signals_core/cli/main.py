@@ -4,83 +4,104 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
+from typing import ClassVar
 
 import click
 
+from signals_core.cli.groups import LazyGroup
 from signals_core.cli.output import Output
 
-_COMMANDS = {
-    "config": (
-        "signals_core.cli.config:config",
-        "Validate, check, invoke, list and show collectors.",
-    ),
-    "run": (
-        "signals_core.cli.run:run",
-        "Run collectors as they fall due and deliver, until told to stop.",
-    ),
-    "backfill": (
-        "signals_core.cli.backfill:backfill",
-        "Read past windows, oldest first, and deliver what changed.",
-    ),
-    "status": ("signals_core.cli.status:status", "Show what is late and why."),
-    "history": ("signals_core.cli.status:history", "Show what happened to a collector."),
-    "explain": ("signals_core.cli.status:explain", "Tell where a number comes from."),
-    "outbox": (
-        "signals_core.cli.outbox:outbox",
-        "List what sinks have not taken; retry dead letters; drop what an orphan holds.",
-    ),
-    "plugins": (
-        "signals_core.cli.plugins:plugins",
-        "Show what types are installed; of a type its fields and a collector to paste.",
-    ),
-    "completion": (
-        "signals_core.cli.completion:completion",
-        "Print the completion script of a shell.",
-    ),
-}
+_ORIENTATION = """\
+signals: business numbers out of operational databases, without copying the data
+out.
+
+A collector is one YAML file: a query, the metrics made of its rows, when to
+read, and the sinks that get them. signals has the database do the counting, and
+takes the result.
+
+  signals init shop            make a first project that runs as it is
+  signals config validate      name every mistake of the project here
+  signals config invoke NAME   read one collector, once, now
+  signals run                  read each as it falls due, and deliver
+  signals status               show what is late, and why
+
+signals --help lists all commands; each has a --help of its own, with examples.
+"""
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are used, so that `--help` is quick."""
+class Signals(LazyGroup):
+    """The command `signals`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names without importing anything."""
-        return list(_COMMANDS)
+    sections: ClassVar = {
+        "Begin": {
+            "init": ("signals_core.cli.init:init", "Make a first project that runs as it is."),
+            "config": (
+                "signals_core.cli.config:config",
+                "Validate, check, invoke (read once), list and show collectors.",
+            ),
+        },
+        "Read and deliver": {
+            "run": ("signals_core.cli.run:run", "Read collectors as they fall due, and deliver."),
+            "backfill": ("signals_core.cli.backfill:backfill", "Read past windows, and deliver."),
+        },
+        "See what happens": {
+            "status": ("signals_core.cli.status:status", "Show what is late, and why."),
+            "history": ("signals_core.cli.status:history", "Show the last runs of a collector."),
+            "explain": ("signals_core.cli.status:explain", "Tell where a number comes from."),
+            "outbox": (
+                "signals_core.cli.outbox:outbox",
+                "List what sinks have not taken; try it again, or drop it.",
+            ),
+        },
+        "And": {
+            "plugins": (
+                "signals_core.cli.plugins:plugins",
+                "List the types of sources, sinks and schedules.",
+            ),
+            "completion": (
+                "signals_core.cli.completion:completion",
+                "Print the completion script of a shell.",
+            ),
+        },
+    }
+    below = (
+        "config validate",
+        "config check",
+        "config invoke",
+        "config list",
+        "config show",
+        "outbox retry",
+        "outbox drop",
+    )
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Signals,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="signals-core", prog_name="signals")
-def signals() -> None:
+@click.pass_context
+def signals(ctx: click.Context) -> None:
     """Business numbers out of operational databases, without copying the data out.
 
-    A collector (one YAML document) names a query, the metrics made of it, a schedule and sinks.
-    signals runs the query at the source and delivers the few numbers that matter.
+    A collector is one YAML file: a query, the metrics made of its rows, when to read, and the
+    sinks that get them. signals has the database do the counting, and takes the result.
 
     \b
     Examples:
-      signals config validate             all mistakes of the project here, offline
-      signals config invoke shop.orders   one reading now, delivered to its sinks
-      signals plugins postgres            the fields of a type, and a collector to paste
+      signals init shop                     a first project
+      signals config validate               all mistakes of the project here
+      signals config invoke shop.orders.1d  one reading now, delivered
+      signals plugins postgres              the fields of a type, and a collector
 
     \b
     Exit codes:
       0 done    1 a source or sink failed    2 configuration or usage
       3 state directory locked or unusable   130 interrupted
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(_ORIENTATION, nl=False)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def verbose_option(command: F) -> F:
         count=True,
         expose_value=False,
         callback=_count_verbose,
-        help="Say more; -vv also shows tracebacks, masked.",
+        help="Say more; -vv shows tracebacks too, secrets masked.",
     )(command)
 
 

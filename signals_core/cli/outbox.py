@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from signals_core.cli.choice import picked
+from signals_core.cli.groups import Group
 from signals_core.cli.options import json_option
 from signals_core.cli.output import Output, counted
 from signals_core.cli.target import Target, state_options
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
 _output = click.make_pass_decorator(Output)
 
 
-@click.group()
+@click.group(cls=Group)
 def outbox() -> None:
-    """List what sinks have not taken; retry dead letters; drop what an orphan holds."""
+    """List what sinks have not taken; retry dead letters; drop what nobody will take.
+
+    What was read is pending in the outbox until every sink has it. A metric that a sink refuses for
+    good is a dead letter: kept, and tried again when you say so.
+
+    \b
+    Examples:
+      signals outbox list
+      signals outbox retry lake
+    """
 
 
 @outbox.command("list")
@@ -32,9 +42,9 @@ def outbox() -> None:
 @state_options
 @_output
 def list_(output: Output, sink: str | None, target: Target, *, as_json: bool) -> int:
-    """List what is pending for each sink, dead letters, and the readings that a sink misses.
+    """List what is pending, dead letters, and what a sink misses.
 
-    SINK, which may be a glob, picks some of them.
+    Without SINK it is all sinks; SINK may be a pattern such as 'lake*'.
 
     \b
     Examples:
@@ -82,7 +92,8 @@ def list_(output: Output, sink: str | None, target: Target, *, as_json: bool) ->
 def retry(output: Output, sink: str | None, target: Target) -> int:
     """Put a sink's dead letters back into its outbox.
 
-    SINK may be a glob. Where `signals run` is running, it does this, and delivers.
+    Do this once the sink would take them. Where `signals run` is running, it delivers them; else
+    the next one does. SINK may be a pattern such as 'lake*'.
 
     \b
     Examples:
@@ -109,7 +120,8 @@ def retry(output: Output, sink: str | None, target: Target) -> int:
 def drop(output: Output, sink: str | None, target: Target, *, yes: bool) -> int:
     """End what is pending for a sink that is no longer configured.
 
-    SINK may be a glob. What is dropped is listed by `signals outbox list`.
+    It will not get these metrics: they stay listed by `signals outbox list`. SINK may be a pattern
+    such as 'old*'.
 
     \b
     Example:

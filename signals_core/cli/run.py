@@ -33,29 +33,28 @@ _SAME_MOMENT = 0.2
 
 @click.command()
 @paths_argument
-@state_options
 @click.option("--strict", is_flag=True, help="Refuse to start when any collector has a mistake.")
 @click.option(
     "--wait-lock",
     type=DURATION,
     default="0s",
     metavar="DURATION",
-    help="How long to wait for another process to let go of the state directory. [default: 0s]",
+    help="How long to wait for another process to let go of the state directory.  [default: 0s]",
 )
 @click.option(
     "--deadline",
     type=DURATION,
     default="30s",
     metavar="DURATION",
-    help="How long running reads may take to finish when told to stop. [default: 30s]",
+    help="How long reads may take to finish once it is told to stop.  [default: 30s]",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
-    show_default=True,
-    help="How events are written on standard error.",
+    help="How events are written on standard error.  [default: text]",
 )
+@state_options
 @click.make_pass_decorator(Output)
 def run(
     output: Output,
@@ -66,16 +65,18 @@ def run(
     *,
     strict: bool,
 ) -> int:
-    """Run collectors as they fall due and deliver, until told to stop.
+    """Read collectors as they fall due, and deliver, until told to stop.
 
-    SIGTERM and SIGINT stop it: running reads finish, or are cancelled at their sources once the
-    deadline has passed, and it exits with 0. A second signal ends it at once. A collector with a
-    mistake is left out and the others run.
+    Windows that were missed while it did not run are made up. What was read is kept in the state
+    directory until every sink has it. A collector with a mistake is left out, and the others run.
+
+    Ctrl-C or SIGTERM stops it: reads that are under way finish, or are cancelled at their sources
+    once the deadline has passed, and it exits with 0. A second one ends it at once.
 
     \b
     Examples:
       signals run
-      signals run shop/ --state-dir /var/lib/signals --wait-lock 60s --log-format json
+      signals run shop/ --state-dir /var/lib/signals --log-format json
     """
     from signals_core.cli.choice import sound
     from signals_core.errors import reason_of

@@ -24,8 +24,8 @@ _output = click.make_pass_decorator(Output)
 
 
 @click.command()
-@state_options
 @json_option
+@state_options
 @_output
 def status(
     output: Output,
@@ -33,11 +33,14 @@ def status(
     *,
     as_json: bool,
 ) -> int:
-    """Show what is late and why: collectors, sinks, and what to do about what is wrong.
+    """Show what is late, and why: collectors, sinks, and what to do about what is wrong.
+
+    It only looks, whether `signals run` is running or not, and exits with 0 whatever it shows.
 
     \b
-    Example:
-      signals status --state-dir /var/lib/signals
+    Examples:
+      signals status
+      signals status --state-dir /var/lib/signals --json
     """
     from datetime import UTC, datetime
 
@@ -73,7 +76,8 @@ def status(
     type=click.IntRange(1),
     default=50,
     metavar="COUNT",
-    help="The most runs to show.  [default: 50]",
+    show_default=True,
+    help="The most runs to show.",
 )
 @json_option
 @state_options
@@ -86,9 +90,10 @@ def history(
     *,
     as_json: bool,
 ) -> int:
-    """Show what happened to a collector, newest first: its runs of the last 35 days.
+    """Show the runs of a collector, newest first; they are kept for 35 days.
 
-    NAME may be a glob: the runs of several collectors are shown as they happened.
+    NAME may be a pattern such as 'shop.*': the runs of several collectors are shown as they
+    happened.
 
     \b
     Examples:
@@ -119,8 +124,8 @@ def history(
 
 @click.command()
 @click.argument("uuid", type=click.UUID)
-@state_options
 @json_option
+@state_options
 @_output
 def explain(
     output: Output,
@@ -129,7 +134,10 @@ def explain(
     *,
     as_json: bool,
 ) -> int:
-    """Tell where a number comes from: collector, window, query, run, and when each sink took it.
+    """Tell where a number comes from: collector, window, query, run, sinks.
+
+    UUID is the `uuid` of a metric, as its receiver has it. Readings are kept for 35 days, and
+    longer while a sink has not taken them.
 
     \b
     Example:
