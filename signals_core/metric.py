@@ -196,7 +196,9 @@ class Batch(Sequence[Metric]):
 
     def json_array(self) -> bytes:
         """Return the metrics as one JSON array on one line."""
-        return b"[" + self._lines[:-1].replace(b"\n", b",") + b"]"
+        # A batch may be large: it is copied as seldom as can be.
+        separated = memoryview(self._lines.replace(b"\n", b","))
+        return b"".join((b"[", separated[:-1], b"]"))
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self)} metrics>"
