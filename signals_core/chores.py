@@ -16,5 +16,5 @@ def perform(store: Store, kind: str, arguments: Mapping[str, Any], now: datetime
         retried, outdated = store.retry_dead(sink)
         return {"retried": retried, "outdated": outdated}
     if kind == "drop":
-        return {"dropped": store.drop(sink, at=now) + store.drop_dead(sink)}
+        return {"dropped": store.drop(sink, at=now) + store.drop_dead(sink, at=now)}
     raise ValueError(f"nobody knows how to {kind}")

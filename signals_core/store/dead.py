@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from signals_core.metric import Metric
 from signals_core.store import payload
 from signals_core.store.database import Connection, Database
 from signals_core.store.outbox import make_pending
-from signals_core.store.records import DeadLetter, Position, items_of, moment
+from signals_core.store.records import DeadLetter, Position, items_of, micros, moment
 from signals_core.store.sinks import change_totals, find_sink
 
 
@@ -68,11 +70,22 @@ class DeadLetters:
             _delete_all(connection, row.number)
         return retried, outdated
 
-    def drop_dead(self, sink: str) -> int:
-        """Throw a sink's dead letters away; return how many."""
+    def drop_dead(self, sink: str, *, at: datetime | None = None) -> int:
+        """Throw a sink's dead letters away, listing their readings as dropped; return how many."""
         with self._database.transaction() as connection:
             row = find_sink(connection, sink)
-            return 0 if row is None else _delete_all(connection, row.number)
+            if row is None:
+                return 0
+            connection.execute(
+                """
+                INSERT INTO dropped (run, sink, metrics, at)
+                SELECT reading, sink, count(*), ? FROM dead WHERE sink = ? GROUP BY reading
+                ON CONFLICT (run, sink) DO UPDATE
+                SET metrics = metrics + excluded.metrics, at = excluded.at
+                """,
+                (micros(at or datetime.now(UTC)), row.number),
+            )
+            return _delete_all(connection, row.number)
 
 
 def _metric(connection: Connection, reading: int, index: int) -> Metric:

@@ -105,9 +105,11 @@ class Outbox:
             number, metrics = row
             connection.execute(
                 """
-                INSERT OR REPLACE INTO dropped (run, sink, metrics, at)
+                INSERT INTO dropped (run, sink, metrics, at)
                 SELECT reading, sink, sum(last - first), ? FROM pending WHERE sink = ?
                 GROUP BY reading
+                ON CONFLICT (run, sink) DO UPDATE
+                SET metrics = metrics + excluded.metrics, at = excluded.at
                 """,
                 (micros(at or datetime.now(UTC)), number),
             )

@@ -261,6 +261,17 @@ def test_dead_letters_take_room(store):
     assert store.drop_dead("lake") == 1 and store.outbox()[0].dead_bytes == 0
 
 
+def test_dropped_dead_letters_are_listed(store):
+    """A dead letter that is thrown away by hand is listed by its reading, however it got there."""
+    commit(store, reading([1, 2, 3]))
+    store.bury("lake", [Letter(1, 0, "no"), Letter(1, 2, "no")], at=START)
+    assert store.drop_dead("lake", at=START + HOUR) == 2
+    assert [(each.metrics, each.at) for each in store.dropped()] == [(2, START + HOUR)]
+    store.set_sinks([])
+    assert store.drop("lake", at=START + 2 * HOUR) == 1
+    assert [(each.metrics, each.at) for each in store.dropped()] == [(3, START + 2 * HOUR)]
+
+
 def test_several_sinks_are_settled_at_once(store):
     """What several sinks took and refused is noted in one transaction, or not at all."""
     commit(store, reading([1, 2]), ["lake", "console"])
