@@ -162,6 +162,19 @@ def clickhouse(session: nox.Session) -> None:
     session.run("pytest", "tests/docs/receivers_on_clickhouse.py", *session.posargs)
 
 
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Search for bytes that make us stumble (arguments: how many to try with each target)."""
+    install(session, [*TREE, *group("fuzz")])
+    folder = session.create_tmp()  # what makes one stumble is kept there
+    search = str(ROOT / "tests" / "fuzz" / "search.py")
+    runs = session.posargs[0] if session.posargs else "100000"
+    targets = session.run("python", search, silent=True)
+    with session.chdir(folder):
+        for target in str(targets).split():
+            session.run("python", search, target, runs)
+
+
 @nox.session(default=False, venv_backend="none")
 def dev(session: nox.Session) -> None:
     """Make .venv with all of it, for an editor and a shell."""
