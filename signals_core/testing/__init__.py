@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from signals_core.testing.clock import NotSettled, SimulatedClock
     from signals_core.testing.harness import Harness
+    from signals_core.testing.made import metric
     from signals_core.testing.promise import Promise, PromiseBroken
     from signals_core.testing.promises import PROMISES
     from signals_core.testing.recording import RecordingSink
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "clock": ("NotSettled", "SimulatedClock"),
     "harness": ("Harness",),
+    "made": ("metric",),
     "promise": ("Promise", "PromiseBroken"),
     "promises": ("PROMISES",),
     "recording": ("RecordingSink",),
@@ -44,6 +46,7 @@ __all__ = [
     "SimulatedClock",
     "SinkSuite",
     "SourceSuite",
+    "metric",
 ]
 
 _NEEDED = ("hypothesis", "pytest")

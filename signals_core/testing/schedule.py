@@ -117,7 +117,6 @@ class ScheduleSuite(PluginSuite):
         def all_of_it(drawn: tuple[datetime, timedelta]) -> None:
             moment, gap = drawn
             self._is_later(moment)
-            self._is_aware(moment)
             self._is_first(moment)
             self._is_monotone(moment, gap)
 

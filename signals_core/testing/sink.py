@@ -16,7 +16,7 @@ from signals_core.testing.patience import raised_by
 from signals_core.testing.promise import Promise, Seen, described, keeps
 from signals_core.testing.suite import ConnectedSuite
 
-_MOMENTS = (0.0, 0.002, 0.01, 0.05)
+_MOMENTS = (0.0, 0.005, 0.02)
 
 
 class SinkSuite(ConnectedSuite):

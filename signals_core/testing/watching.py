@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-#: Events of Python's audit that are input, output or a thread. `open` is looked at more closely.
+#: Events of Python's audit that are input or output. `open` is looked at more closely.
 _EVENTS = (
-    "_thread.start_new_thread",
     "ftplib.",
     "http.client.",
     "imaplib.",
@@ -54,19 +53,20 @@ _watch = _Watch()
 
 @contextmanager
 def doings() -> Iterator[list[str]]:
-    """Collect the input and output that this thread does inside.
+    """Collect the input and output that this thread does inside, and the threads it starts.
 
     What a library in C does, as a database's driver, shows by the files and sockets that are open
     afterwards and were not before.
     """
     _listen()
     seen: list[str] = []
-    before = _descriptors()
+    before, threads = _descriptors(), set(threading.enumerate())
     _watch.seen = seen
     try:
         yield seen
     finally:
         _watch.seen = None
+        seen += [f"it started {each.name}" for each in set(threading.enumerate()) - threads]
         left = _descriptors() - before
         if left and not seen:
             seen.append(f"it left open: {', '.join(sorted(left))}")
@@ -98,11 +98,9 @@ def _shown(value: Any) -> str:
 
 def _descriptors() -> set[str]:
     """Return what is open, as far as the platform tells."""
-    folder = "/proc/self/fd"
+    folder = Path("/proc/self/fd")
     found = set()
-    for number in os.listdir(folder) if os.path.isdir(folder) else ():  # noqa: PTH112, PTH208 - quick, and Path would open it as well
-        try:
-            found.add(os.readlink(f"{folder}/{number}"))  # noqa: PTH115 - as above
-        except OSError:  # the descriptor that listed the folder
-            continue
+    for link in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):  # the descriptor that listed the folder is gone
+            found.add(str(link.readlink()))
     return found

@@ -32,8 +32,7 @@ def read_back(folder: Path, type: str, plugin: Any, query: Any, more: dict[str, 
     """
     file = folder / "collector.yaml"
     file.write_text(json.dumps(_document(type, plugin, query, more), ensure_ascii=False), "utf-8")
-    with Runner.load(file, state_dir=folder / "state") as runner:
-        return runner.collectors[0]
+    return Runner.load(file, state_dir=folder / "state").collectors[0]
 
 
 def _document(type: str, plugin: Any, query: Any, more: dict[str, Any]) -> dict[str, Any]:
