@@ -1,10 +1,11 @@
-"""Attempts: one run of a collector in the daemon, from the watermark to the commit."""
+"""Attempts: one run of a collector in the daemon, from the watermark to its outcome."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Thread
 
 from attrs import evolve
@@ -12,26 +13,23 @@ from attrs import evolve
 from signals_core import collect
 from signals_core.agenda import Snapshots, Windows
 from signals_core.clock import Clock
-from signals_core.collector import Reading
-from signals_core.coverage import Coverage, Span, within
-from signals_core.errors import Cancelled, RetryAfter, Unavailable, reason_of
+from signals_core.errors import Cancelled, RetryAfter, Unavailable
 from signals_core.member import Member, Turn
-from signals_core.plugin import Request, Source
+from signals_core.outcomes import Outcomes
+from signals_core.plugin import Source
 from signals_core.remarks import Remarks
-from signals_core.store import Outcome, Run, Store, StoreError
+from signals_core.store import Run, Store, StoreError
 from signals_core.versions import Versions
 from signals_core.watch import GivenUp, Watch
 from signals_core.window import Window, iso
 
 _log = logging.getLogger("signals")
 
-_WAIT_FOR_ROOM = timedelta(seconds=10)
 _AFTER_SURPRISE = timedelta(minutes=1)
-_LONGEST_PAUSE = 86_400.0  # that a source may ask for
 
 
 class Attempts:
-    """Runs members: each reading is one transaction with its coverage and what sinks will get.
+    """Runs members: asks their sources, and has noted what comes of it.
 
     `on_pending` is told which sinks have got something, `on_given_up` that a run will not end.
     """
@@ -51,7 +49,7 @@ class Attempts:
         self._clock = clock
         self._versions = versions
         self._remarks = Remarks()
-        self._on_pending = on_pending
+        self._outcomes = Outcomes(store, clock, self._remarks, on_pending=on_pending)
         self._on_given_up = on_given_up
 
     def scheduled(self, member: Member, turn: Turn) -> None:
@@ -78,18 +76,17 @@ class Attempts:
         except GivenUp:
             pass
         except StoreError as error:
-            self._cannot_store(member, turn, error)
+            self._outcomes.cannot_store(member, turn, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             _log.exception("%s: its run ended unexpectedly", member.name)
-            self._pause(member, turn, error, _AFTER_SURPRISE)
+            self._outcomes.pause(member, turn, error, _AFTER_SURPRISE)
 
     def _scheduled(self, member: Member, turn: Turn) -> None:
         agenda = member.agenda
         if isinstance(agenda, Snapshots):
             self._on_source(member, turn, lambda source: self._read(member, turn, source))
         elif self.is_held_up(member):
-            turn.trouble = "the outbox of one of its sinks is full"
-            agenda.not_before = self._clock.now() + _WAIT_FOR_ROOM
+            self._outcomes.no_room(turn, agenda)
         else:
             self._on_source(member, turn, lambda source: self._due(member, turn, source, agenda))
 
@@ -97,8 +94,8 @@ class Attempts:
         seen = self._seen(member, turn, source, agenda)
         now = self._clock.now()
         if excess := agenda.excess(seen):
-            self._skip(member, agenda, excess)
-        self._say_missed(member, agenda, seen)
+            self._outcomes.skip(member, agenda, excess)
+        self._outcomes.say_missed(member, agenda, seen)
         with member.lock:
             window = agenda.choose(seen, now)
             is_waiting = agenda.not_before is not None and agenda.not_before > now
@@ -106,21 +103,8 @@ class Attempts:
                 agenda.worked()
         if window is not None:
             self._read(member, turn, source, window, seen)
-            self._say_missed(member, agenda, seen)
+            self._outcomes.say_missed(member, agenda, seen)
         self._remarks.lag(member.name, member.source, now - seen, is_waiting=is_waiting)
-
-    def _say_missed(self, member: Member, agenda: Windows, seen: datetime) -> None:
-        failed = len(agenda.coverage.failures)
-        self._remarks.missed(member.name, *agenda.missed(seen), failed=failed)
-
-    def _skip(self, member: Member, agenda: Windows, span: Span) -> None:
-        after = agenda.coverage.after_skipping(*span)
-        count, _ = within(agenda.grain, agenda.coverage.unread(*span))
-        self._advance(member, agenda, after)
-        _log.warning(
-            "%s: skipped %d windows, from %s to %s, as catch_up says (`signals backfill` reads "
-            "them)", member.name, count, *map(iso, span),
-        )  # fmt: skip
 
     def _past(
         self, member: Member, turn: Turn, window: Window, resend: Collection[str] | None
@@ -134,34 +118,32 @@ class Attempts:
                 self._read(member, turn, source, window, seen, resend)
             else:
                 turn.outcome = "skipped"
-                run = self._run_of(member, None, self._clock.now(), window)
+                run = self._outcomes.begun(member, None, self._clock.now(), window)
                 reason = f"it is not over: its source shows up to {iso(seen)}"
-                self._record(self._ended(member, run, "skipped", reason))
+                self._outcomes.over(member, run, "skipped", reason)
 
         self._on_source(member, turn, read)
 
     def _on_source(self, member: Member, turn: Turn, work: Callable[[Source], None]) -> None:
         """Work with the source; all is noted when it cannot be reached."""
-        run = self._run_of(member, None, self._clock.now())
-
-        def give_up(thread: Thread) -> None:
-            error = Unavailable("it does not open")
-            self._give_up(member, turn, thread, lambda: self._unreachable(member, turn, run, error))
-
+        run = self._outcomes.begun(member, None, self._clock.now())
+        unreachable = partial(self._outcomes.unreachable, member, turn)
+        note = partial(unreachable, run, Unavailable("it does not open"))
+        give_up = partial(self._give_up, member, turn, note)
         seconds = member.collector.timeout.total_seconds()
         try:
             source = member.source.acquire(lambda: self.watch.over(seconds, None, give_up))
         except GivenUp:
             raise
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            self._unreachable(member, turn, run, error)
+            unreachable(run, error)
             return
         broken = False
         try:
             work(source)
         except _Broken as broke:
             broken = not isinstance(broke.cause, RetryAfter)
-            self._unreachable(member, turn, broke.run or run, broke.cause)
+            unreachable(broke.run or run, broke.cause)
         except GivenUp:
             broken = True
             raise
@@ -171,12 +153,10 @@ class Attempts:
     def _seen(self, member: Member, turn: Turn, source: Source, agenda: Windows) -> datetime:
         """Return W: the smaller of our clock and the source's watermark."""
         now = self._clock.now()
-        run = self._run_of(member, None, now)
-
-        def give_up(thread: Thread) -> None:
-            error = Unavailable("its watermark does not come")
-            self._give_up(member, turn, thread, lambda: self._unreachable(member, turn, run, error))
-
+        run = self._outcomes.begun(member, None, now)
+        error = Unavailable("its watermark does not come")
+        note = partial(self._outcomes.unreachable, member, turn, run, error)
+        give_up = partial(self._give_up, member, turn, note)
         try:
             with self.watch.over(member.collector.timeout.total_seconds(), None, give_up):
                 watermark = source.watermark()
@@ -186,19 +166,8 @@ class Attempts:
             raise _Broken(error) from error
         seen = now if watermark is None else min(now, watermark)
         if not agenda.is_seen:
-            self._take_up(member, agenda, seen)
+            self._outcomes.take_up(member, agenda, seen)
         return seen
-
-    def _take_up(self, member: Member, agenda: Windows, seen: datetime) -> None:
-        """Go on from the stored coverage, or begin one with what the source shows."""
-        assert member.key is not None
-        before = self._store.coverage(member.key)
-        known = before or Coverage.at_first_sight(agenda.grain, agenda.policy, seen)
-        after = known.with_policy(agenda.policy, seen)
-        if after != before:
-            self._store.save_coverage(member.key, before, after)
-        with member.lock:
-            agenda.see(after)
 
     def _read(
         self,
@@ -214,12 +183,10 @@ class Attempts:
         bucket = window or (grain.window(began) if grain else None)
         version = self._versions.next(collector.id, began)
         request = collect.request_for(collector, window, self._clock)
-        run = evolve(self._run_of(member, request, began, window), window=bucket)
-
-        def give_up(thread: Thread) -> None:
-            error = Cancelled("the read took longer than its timeout and does not obey a cancel")
-            self._give_up(member, turn, thread, lambda: self._failed(member, turn, run, error))
-
+        run = evolve(self._outcomes.begun(member, request, began, window), window=bucket)
+        late = Cancelled("the read took longer than its timeout and does not obey a cancel")
+        note = partial(self._outcomes.failed, member, turn, run, late)
+        give_up = partial(self._give_up, member, turn, note)
         try:
             with self.watch.over(request.timeout, request, give_up) as call:
                 reading = collect.read(collector, source, request, version, bucket)
@@ -228,148 +195,22 @@ class Attempts:
         except Exception as error:
             if self.stopping and call.is_cancelled:
                 turn.trouble = "signals is stopping"
-                self._record(self._ended(member, run, "cancelled", turn.trouble))
+                self._outcomes.over(member, run, "cancelled", turn.trouble)
             elif isinstance(error, (Unavailable, RetryAfter)):
                 raise _Broken(error, run) from error
             else:
-                self._failed(member, turn, run, error)
+                self._outcomes.failed(member, turn, run, error)
         else:
-            self._commit(member, turn, reading, run, seen, resend)
+            self._outcomes.commit(member, turn, reading, run, seen, resend)
 
     def _give_up(
-        self, member: Member, turn: Turn, thread: Thread, note: Callable[[], None]
+        self, member: Member, turn: Turn, note: Callable[[], None], thread: Thread
     ) -> None:
         """End a turn whose thread does not come back; its connection slot stays taken."""
         member.source.abandon(thread)
         member.lane.give_up(thread)
         self._safely(member, turn, note)
         self._on_given_up(member, turn)
-
-    def _commit(
-        self,
-        member: Member,
-        turn: Turn,
-        reading: Reading,
-        run: Run,
-        seen: datetime | None,
-        resend: Collection[str] | None,
-    ) -> None:
-        agenda, coverage = member.agenda, None
-        done = evolve(
-            self._ended(member, run, "read", "; ".join(reading.warnings) or None),
-            rows=reading.rows,
-            metrics=len(reading.metrics),
-        )
-        if isinstance(agenda, Windows):
-            assert member.key is not None
-            assert run.window is not None
-            assert seen is not None
-            after = agenda.coverage.after_reading(run.window, agenda.policy, seen)
-            coverage = (member.key, agenda.coverage, after)
-        committed = self._store.commit(
-            reading, run=done, sinks=member.sinks, coverage=coverage, resend=resend
-        )
-        with member.lock:
-            agenda.worked()
-            if isinstance(agenda, Windows) and coverage:
-                agenda.coverage = coverage[2]
-        turn.outcome = "unchanged" if committed.unchanged else "read"
-        self._remarks.read(member.name, member.source, reading, committed)
-        self._on_pending(committed.sent)
-
-    def _failed(self, member: Member, turn: Turn, run: Run, error: Exception) -> None:
-        """Note that a read failed: its window comes again later, and the others go on."""
-        agenda, now, reason = member.agenda, self._clock.now(), reason_of(error)
-        turn.outcome, turn.trouble = "failed", reason
-        self._record(self._ended(member, run, "failed", reason))
-        earlier = None
-        if isinstance(agenda, Windows):
-            assert run.window is not None
-            with member.lock:
-                agenda.worked()
-            earlier = agenda.coverage.failures.get(run.window.start)
-            self._advance(member, agenda, agenda.coverage.after_failure(run.window, reason, now))
-        else:
-            with member.lock:
-                agenda.failed(run.started, now, None)
-        is_known = earlier is not None and earlier.reason == reason
-        self._remarks.failed(member.name, error, is_known=is_known)
-
-    def _unreachable(self, member: Member, turn: Turn, run: Run, error: Exception) -> None:
-        """Note that the pass ends, to be tried again when the source may be back."""
-        now, reason = self._clock.now(), reason_of(error)
-        turn.trouble = reason
-        asked = isinstance(error, RetryAfter)
-        pause = (
-            timedelta(seconds=_bounded(error.seconds)) if isinstance(error, RetryAfter) else None
-        )
-        with member.lock:
-            is_known = bool(member.agenda.unreachable.attempts)
-            member.agenda.failed(run.started, now, pause, asked=asked)
-        self._remarks.unreachable(member.name, member.source, error, is_known=is_known)
-        self._record(self._ended(member, run, "unreachable", reason))
-
-    def _cannot_store(self, member: Member, turn: Turn, error: StoreError) -> None:
-        """Keep what is owed for later: nothing was committed, so it is read again."""
-        self._remarks.cannot_store(member.name, error)
-        self._pause(member, turn, error, _WAIT_FOR_ROOM)
-
-    def _pause(self, member: Member, turn: Turn, error: Exception, pause: timedelta) -> None:
-        now = self._clock.now()
-        turn.outcome, turn.trouble = None, reason_of(error)
-        with member.lock:
-            if isinstance(member.agenda, Windows):
-                member.agenda.not_before = now + pause
-                member.agenda.is_seen = False  # what the store has now is not known
-            else:
-                member.agenda.failed(now, now, pause)
-
-    def _advance(self, member: Member, agenda: Windows, after: Coverage) -> None:
-        """Save a coverage that no reading goes with."""
-        assert member.key is not None
-        self._store.save_coverage(member.key, agenda.coverage, after)
-        with member.lock:
-            agenda.coverage = after
-
-    def _record(self, run: Run) -> None:
-        try:
-            self._store.record(run)
-        except StoreError as error:
-            self._remarks.cannot_store(run.name, error)
-
-    def _run_of(
-        self,
-        member: Member,
-        request: Request | None,
-        started: datetime,
-        window: Window | None = None,
-    ) -> Run:
-        collector = member.collector
-        return Run(
-            collector=collector.id,
-            name=collector.name,
-            origin=request.origin if request else "",
-            started=started,
-            window=window,
-            outcome="failed",
-            query=collect.described(collector.query, None),
-        )
-
-    def _ended(self, member: Member, run: Run, outcome: Outcome, reason: str | None) -> Run:
-        took = self._clock.now() - run.started
-        milliseconds = max(took // timedelta(milliseconds=1), 0)
-        said = "; ".join(filter(None, (reason, self._dropped(member))))
-        return evolve(run, outcome=outcome, reason=said or None, milliseconds=milliseconds)
-
-    def _dropped(self, member: Member) -> str | None:
-        """Return what is to be said of ticks that came while the run was under way."""
-        with member.lock:
-            agenda = member.agenda
-            count = agenda.take_dropped() if isinstance(agenda, Snapshots) else 0
-        if not count:
-            return None
-        self._remarks.dropped(member.name, count)
-        return f"dropped ticks that came meanwhile: {count}"
 
 
 class _Broken(Exception):
@@ -379,7 +220,3 @@ class _Broken(Exception):
         self.cause = cause
         self.run = run
         super().__init__(str(cause))
-
-
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)

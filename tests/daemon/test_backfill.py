@@ -405,27 +405,32 @@ def test_one_that_waits_keeps_no_turn(rig: Rig) -> None:
 
 
 def test_outbox_requests(rig: Rig) -> None:
-    """`retry` and `drop` are carried out beside a live runner, within a second or so."""
-    collector = rig.windowed(start=at("2025-12-31T20:00"))
-    other = rig.windowed("core.other", start=at("2025-12-31T20:00"))
-    rig.start(collector, other)
-    rig.advance(MINUTE)
+    """`retry` and `drop` are carried out beside a live runner, within a second or so.
+
+    What is dropped is what an orphan has pending; a configured sink keeps it.
+    """
+    given = {"start": at("2025-12-31T20:00")}
+    swamp = {"sinks": {"swamp": rig.sink}, "shared_sinks": ["swamp"]}
     rig.sink.down = Unavailable("shut")
-    rig.advance(2 * HOUR)
+    rig.start(rig.windowed(**given), rig.windowed("core.other", **given, **swamp))
+    rig.advance(MINUTE)
+    rig.stop()
+    rig.start(rig.windowed(**given))
+    rig.advance(MINUTE)
+    for kind, sink in [("drop", "swamp"), ("drop", "lake"), ("retry", "lake")]:
+        with rig.store() as store:
+            store.request(kind, {"sink": sink})
+        rig.exactly(timedelta(seconds=2))
     with rig.store() as store:
-        assert store.outbox()[0].metrics == 4
-        store.request("drop", {"sink": "lake"})
-    rig.exactly(timedelta(seconds=2))
-    with rig.store() as store:
-        assert store.outbox()[0].metrics == 0
-        (request,) = store.requests(open_only=False)
-    assert (request.outcome, request.progress) == ("done", {"dropped": 4})
-    with rig.store() as store:
-        store.request("retry", {"sink": "lake"})
-    rig.exactly(timedelta(seconds=2))
-    with rig.store() as store:
-        (_, request) = store.requests(open_only=False)
-    assert (request.outcome, request.progress) == ("done", {"retried": 0, "outdated": 0})
+        requests = store.requests(open_only=False)
+        pending = {line.sink: line.metrics for line in store.outbox()}
+    assert [request.outcome for request in requests] == ["done"] * 3
+    assert [request.progress for request in requests] == [
+        {"dropped": 4},
+        {"dropped": 0},
+        {"retried": 0, "outdated": 0},
+    ]
+    assert pending == {"lake": 4, "swamp": 0}
     rig.sink.down = None
     rig.advance(HOUR)
-    assert rig.sink.starts[-2:] == hours(2, 2)
+    assert rig.sink.starts[:5] == hours(-4, -3, -2, -1, 0)
