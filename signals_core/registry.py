@@ -31,7 +31,7 @@ _CORE = "signals-core"
 _ANY_FAILURE = (Exception, SystemExit)
 
 #: Published types and the distributions that bring them, for "not installed" messages.
-_PUBLISHED = {
+PUBLISHED = {
     ("source", "postgres"): "signals-postgres",
     ("source", "mongodb"): "signals-mongo",
     ("sink", "http"): "signals-vector",
@@ -133,7 +133,7 @@ class Registry:
         found = self.types.get((kind, name))
         if found is not None:
             return found.load()
-        if package := _PUBLISHED.get((kind, name)):
+        if package := PUBLISHED.get((kind, name)):
             raise PluginError(
                 f"the {kind} type {name!r} is not installed", f"pip install {package}"
             )

@@ -125,10 +125,18 @@ class Harness:
     def advance(self, span: timedelta = timedelta(), **more: float) -> None:
         """Let time pass, and return when all that it brings about is done.
 
-        A `timedelta`, or what makes one: `advance(hours=1)`. Raises `NotSettled` when a plugin
-        goes on working for longer than the clock's patience.
+        A `timedelta`, or what makes one: `advance(minutes=10)`. Each thing happens at its instant:
+        a runner looks about once a second, so that hours take real seconds. Raises `NotSettled`
+        when a plugin goes on working for longer than the clock's patience.
         """
         self.clock.advance((span + timedelta(**more)).total_seconds())
+
+    def hurry(self, span: timedelta = timedelta(), **more: float) -> None:
+        """Let hours or days pass: as `advance`, but things happen at whole minutes only.
+
+        What falls due between two of them comes at the later one.
+        """
+        self.clock.hurry((span + timedelta(**more)).total_seconds())
 
     def invoke(self, at: datetime | None = None) -> Reading:
         """Read once, now, and deliver, as `Runner.invoke` does, whose failures it raises.

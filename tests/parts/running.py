@@ -167,25 +167,12 @@ class Gate:
             self.changed.notify_all()
 
 
-class HurriedClock(SimulatedClock):
-    """A clock that can also go from minute to minute: what comes in between comes late."""
-
-    def hurry(self, seconds: float) -> None:
-        """Let time pass as on a machine that is busy: everything happens at whole minutes."""
-        until = self.now() + timedelta(seconds=seconds)
-        self.settle()
-        while (now := self.now()) < until:
-            minute = now.replace(second=0, microsecond=0) + MINUTE
-            self._move_to(self._passed + (min(minute, until) - now) // timedelta(microseconds=1))
-            self.settle()
-
-
 class Rig:
     """A state directory, a clock, one source and one sink; runners come and go."""
 
     def __init__(self, folder: Path, start: str = "2026-01-01T00:00") -> None:
         self.folder = folder
-        self.clock = HurriedClock(at(start))
+        self.clock = SimulatedClock(at(start))
         self.source = self.base()
         self.sink = Taker()
         self.runner: Runner | None = None

@@ -71,6 +71,15 @@ def test_a_snapshot_runs_by_its_schedule():
         assert harness.clock.now() == START + timedelta(hours=1)
 
 
+def test_hurry():
+    """In a hurry everything happens at whole minutes, and nothing is left out."""
+    with Harness(schedule=Quarterly()) as harness:
+        harness.advance(minutes=1)
+        harness.hurry(hours=24)
+        assert [each.timestamp.second for each in harness.metrics[1:]] == [0] * 96
+        assert harness.clock.now() == START + timedelta(hours=24, minutes=1)
+
+
 def test_each_minute_by_default():
     """A harness of nothing but a sink delivers a metric a minute."""
     sink = Shelf()
