@@ -58,6 +58,7 @@ class Signals(LazyGroup):
                 "signals_core.cli.plugins:plugins",
                 "List the types of sources, sinks and schedules.",
             ),
+            "plugin": ("signals_core.cli.plugin:plugin", "Make a plugin of your own."),
             "completion": (
                 "signals_core.cli.completion:completion",
                 "Print the completion script of a shell.",
@@ -72,6 +73,7 @@ class Signals(LazyGroup):
         "config show",
         "outbox retry",
         "outbox drop",
+        "plugin new",
     )
 
 
