@@ -222,8 +222,8 @@ def _why_missing(store: Store, collector: Collector, run: Run | None, *, is_runn
         return f"{run.reason} (it is tried again by itself)"
     if full:
         return (
-            f"the outbox of {full[0]} is full (it goes on once {full[0]} takes something; where dead "
-            "letters fill it, once they are retried or dropped: see `signals outbox list`)"
+            f"the outbox of {full[0]} is full (it goes on once {full[0]} takes something; where "
+            "dead letters fill it, once they are retried or dropped: see `signals outbox list`)"
         )
     return (
         "they are being made up, or the source does not show all their data yet "

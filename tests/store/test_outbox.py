@@ -10,7 +10,7 @@ import pytest
 from signals_core import Batch, Reading
 from signals_core.metric import Metrics
 from signals_core.store import Item, Letter, Position, Settled, StoreError
-from store.made import HOUR, SECOND, START, commit, metric, reading, told, window
+from store.made import HOUR, SECOND, START, commit, drop, metric, reading, told, window
 
 PLENTY = 10**9
 LINE = len(metric(1, 1, START, None).encode()) + 1
@@ -269,6 +269,14 @@ def test_dropped_dead_letters_are_listed(store):
     assert [(each.metrics, each.at) for each in store.dropped()] == [(2, START + HOUR)]
     store.set_sinks([])
     assert store.drop("lake", at=START + 2 * HOUR) == 1
+    assert [(each.metrics, each.at) for each in store.dropped()] == [(3, START + 2 * HOUR)]
+
+
+def test_dead_letters_of_an_orphan_are_listed_too(store):
+    """Where some of a reading was dropped before, its dead letters are added to that."""
+    commit(store, reading([1, 2, 3]))
+    store.bury("lake", [Letter(1, 0, "no")], at=START)
+    assert drop(store, "lake") == 2 and store.drop_dead("lake", at=START + 2 * HOUR) == 1
     assert [(each.metrics, each.at) for each in store.dropped()] == [(3, START + 2 * HOUR)]
 
 
