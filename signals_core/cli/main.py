@@ -46,8 +46,8 @@ class Signals(LazyGroup):
         },
         "See what happens": {
             "status": ("signals_core.cli.status:status", "Show what is late, and why."),
-            "history": ("signals_core.cli.status:history", "Show the last runs of a collector."),
-            "explain": ("signals_core.cli.status:explain", "Tell where a number comes from."),
+            "history": ("signals_core.cli.history:history", "Show the last runs of a collector."),
+            "explain": ("signals_core.cli.explain:explain", "Tell where a number comes from."),
             "outbox": (
                 "signals_core.cli.outbox:outbox",
                 "List what sinks have not taken; try it again, or drop it.",
