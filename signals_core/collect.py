@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import closing, nullcontext
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -17,12 +17,15 @@ from signals_core.clock import Clock
 from signals_core.collector import Collector, Reading
 from signals_core.connections import Connection, breaks_source
 from signals_core.distill import distill
-from signals_core.errors import Cancelled
+from signals_core.duration import format_duration
+from signals_core.errors import Cancelled, NotDue
 from signals_core.plugin import Request, Source
 from signals_core.secret import mask
-from signals_core.window import Window
+from signals_core.window import Grain, Window, iso
 
 T = TypeVar("T")
+
+_MOMENT = timedelta(microseconds=1)
 
 
 def read(
@@ -42,6 +45,44 @@ def read(
             window=bucket,
             check=request.check,
         )
+
+
+def window_of(
+    collector: Collector, connection: Connection[Source], clock: Clock, at: datetime | None
+) -> Window | None:
+    """Return the latest window due, or the one that holds a moment; None for a snapshot.
+
+    Raises `NotDue` for one that is not due, and `ValueError` where there is nothing to pick.
+    """
+    grain, policy = collector.buckets, collector.window
+    if grain is None and at is not None:
+        raise ValueError(f"{collector.name} has no grain: there is no bucket to pick")
+    if grain is None or policy is None:
+        return None
+    with connection.use() as source:
+        seen = min(clock.now(), source.watermark() or datetime.max.replace(tzinfo=UTC))
+    due = _latest_due(grain, seen - policy.grace)
+    if at is None:
+        return due
+    window = grain.window(at)
+    if window.end > due.end:
+        raise NotDue(
+            f"{collector.name}: the window {window} is not due before "
+            f"{iso(window.end + policy.grace)} (its end and {format_duration(policy.grace)} of "
+            "grace)"
+        )
+    return window
+
+
+def bucket_of(collector: Collector, moment: datetime) -> Window | None:
+    """Return the bucket that holds a moment; None without a grain."""
+    grain = collector.buckets
+    return None if grain is None else grain.window(moment)
+
+
+def _latest_due(grain: Grain, until: datetime) -> Window:
+    """Return the last window that ended at `until` or before."""
+    return grain.window(grain.window(until).start - _MOMENT)
 
 
 def request_for(collector: Collector, window: Window | None, clock: Clock) -> Request:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from signals_core.errors import Rejected
+from signals_core.collector import Reading
+from signals_core.connections import Connection
+from signals_core.errors import DeliveryError, Rejected, reason_of
 from signals_core.metric import Batch, Metrics
 from signals_core.plugin import Sink
 
@@ -58,3 +60,21 @@ def _write_batch(batch: Batch, sink: Sink, reasons: list[str]) -> int:
             reasons.append(error.reason)
             batch = Batch(rest)
     return len(batch)
+
+
+def deliver(reading: Reading, sinks: Mapping[str, Connection[Sink]]) -> None:
+    """Hand a reading to sinks. Raises `DeliveryError`, which names those that failed."""
+    delivered: list[str] = []
+    failed: dict[str, str] = {}
+    cause: Exception | None = None
+    for name, connection in sinks.items():
+        try:
+            if reading.metrics:
+                with connection.use() as sink:
+                    write(reading.metrics, sink)
+            delivered.append(name)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            cause = cause or error
+            failed[name] = reason_of(error)
+    if failed:
+        raise DeliveryError(reading, delivered, failed) from cause

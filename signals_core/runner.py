@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -17,24 +17,17 @@ from signals_core.check import Check, check_query, check_sink
 from signals_core.clock import Clock, SystemClock
 from signals_core.collector import Collector, Reading, problems_of
 from signals_core.connections import Connection, Connections
-from signals_core.duration import format_duration
 from signals_core.errors import (
     ConfigError,
-    DeliveryError,
-    NotDue,
     Problem,
-    reason_of,
 )
 from signals_core.plugin import Sink, Source
 from signals_core.versions import Versions
-from signals_core.window import Grain, Window, iso
 
 if TYPE_CHECKING:
     from signals_core.backfill import Progress
     from signals_core.config import Loaded
     from signals_core.daemon import Daemon
-
-_TICK = timedelta(microseconds=1)
 
 
 class Runner:
@@ -244,19 +237,19 @@ class Runner:
         reading = self.read(name, at)
         collector = self[name]
         if at is None or collector.window is not None:
-            self._deliver(collector, reading)
+            delivery.deliver(reading, self._sinks_of[collector.name])
         return reading
 
     def read(self, name: str, at: datetime | None = None) -> Reading:
         """Read once, as `invoke` does, and deliver nothing."""
         collector = self[name]
         connection = self._source_of[collector.name]
-        window = self._window(collector, connection, at)
+        window = collect.window_of(collector, connection, self._clock, at)
         source = connection.acquire()
         try:
             began = self._clock.now()
             request = collect.request_for(collector, window, self._clock)
-            bucket = window or self._bucket(collector, at or began)
+            bucket = window or collect.bucket_of(collector, at or began)
             timestamp = self._version(collector.id, began)
         except BaseException:
             connection.release()
@@ -278,33 +271,6 @@ class Runner:
                     seen.add(id(connection))
                     yield check_sink(name, connection)
 
-    def _window(
-        self, collector: Collector, connection: Connection[Source], at: datetime | None
-    ) -> Window | None:
-        grain, policy = collector.buckets, collector.window
-        if grain is None and at is not None:
-            raise ValueError(f"{collector.name} has no grain: there is no bucket to pick")
-        if grain is None or policy is None:
-            return None
-        with connection.use() as source:
-            seen = min(self._clock.now(), source.watermark() or datetime.max.replace(tzinfo=UTC))
-        due = _latest_due(grain, seen - policy.grace)
-        if at is None:
-            return due
-        window = grain.window(at)
-        if window.end > due.end:
-            raise NotDue(
-                f"{collector.name}: the window {window} is not due before "
-                f"{iso(window.end + policy.grace)} (its end and {format_duration(policy.grace)} of "
-                "grace)"
-            )
-        return window
-
-    @staticmethod
-    def _bucket(collector: Collector, moment: datetime) -> Window | None:
-        grain = collector.buckets
-        return None if grain is None else grain.window(moment)
-
     def _version(self, collector_id: str, began: datetime) -> datetime:
         """Return a version that is later than any in the state directory, where there is one."""
         from signals_core.store import Store, StoreError
@@ -313,22 +279,6 @@ class Runner:
             with suppress(StoreError), Store.look(self._state_dir) as store:
                 self._versions.heard(collector_id, store.last_version(collector_id))
         return self._versions.next(collector_id, began)
-
-    def _deliver(self, collector: Collector, reading: Reading) -> None:
-        delivered: list[str] = []
-        failed: dict[str, str] = {}
-        cause: Exception | None = None
-        for name, connection in self._sinks_of[collector.name].items():
-            try:
-                if reading.metrics:
-                    with connection.use() as sink:
-                        delivery.write(reading.metrics, sink)
-                delivered.append(name)
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-                cause = cause or error
-                failed[name] = reason_of(error)
-        if failed:
-            raise DeliveryError(reading, delivered, failed) from cause
 
 
 def _refuse_mistakes(collectors: Sequence[Collector]) -> None:
@@ -357,8 +307,3 @@ def _refuse_unscheduled(collectors: Sequence[Collector]) -> None:
     ]
     if problems:
         raise ConfigError(problems)
-
-
-def _latest_due(grain: Grain, until: datetime) -> Window:
-    """Return the last window that ended at `until` or before."""
-    return grain.window(grain.window(until).start - _TICK)
