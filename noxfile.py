@@ -12,6 +12,7 @@ already may as well say `nox -s tests`.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -166,13 +167,9 @@ def clickhouse(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Search for bytes that make us stumble (arguments: how many to try with each target)."""
     install(session, [*TREE, *group("fuzz")])
-    folder = session.create_tmp()  # what makes one stumble is kept there
     search = str(ROOT / "tests" / "fuzz" / "search.py")
-    runs = session.posargs[0] if session.posargs else "100000"
-    targets = session.run("python", search, silent=True)
-    with session.chdir(folder):
-        for target in str(targets).split():
-            session.run("python", search, target, runs)
+    with session.chdir(session.create_tmp()):  # what makes one stumble is kept there
+        session.run("python", search, *(session.posargs or ["100000"]))
 
 
 @nox.session(default=False, venv_backend="none")
@@ -195,6 +192,7 @@ def wheels(session: nox.Session) -> None:
     for folder, type_name in DISTRIBUTIONS.items():
         check_contents(session, built, folder)
         check_alone(session, built, folder, type_name)
+    check_kit(session, built)
 
 
 def check_contents(session: nox.Session, built: Path, folder: str) -> None:
@@ -227,6 +225,19 @@ def check_alone(session: nox.Session, built: Path, folder: str, type_name: str) 
     if PYPROJECTS["."]["project"]["version"] not in str(version):
         session.error(f"signals --version says {version!r}")
     session.run(signals, "plugins", type_name, external=True, silent=True)
+
+
+def check_kit(session: nox.Session, built: Path) -> None:
+    """Test the built-in types with the conformance kit of the wheel, from outside the tree."""
+    home = (built / "alone" / package_of(".")).resolve()
+    wheel = built / f"{release_of('.')}-py3-none-any.whl"
+    outside = Path(shutil.copy(ROOT / "tests/builtin/test_conformance.py", home)).parent
+    python = str(home / "bin" / "python")
+    pip = ("python", "-m", "pip", "--python", python, "install", "--quiet")
+    session.run(*pip, f"{wheel}[testing]")
+    with session.chdir(outside):
+        kit = ("pytest", "-q", "-c", os.devnull, "--rootdir", ".", "test_conformance.py")
+        session.run(python, "-m", *kit, external=True)
 
 
 def package_of(folder: str) -> str:
