@@ -143,7 +143,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure against raw drivers and peers (arguments name benchmarks)."""
-    install(session, [*TREE, *group("benchmarks")])
+    install(session, [*TREE, *group("benchmarks")], MONGOD)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 

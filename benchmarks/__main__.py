@@ -3,71 +3,120 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import http, outbox, postgres, start, store, timer
+from benchmarks import (
+    backfill,
+    copying,
+    exporter,
+    growing,
+    http,
+    merged,
+    mongo,
+    outbox,
+    postgres,
+    report,
+    start,
+    store,
+    timer,
+)
 from benchmarks.measure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-WITH_POSTGRES: dict[str, Callable[[str], Figure]] = {
-    "aggregate": postgres.aggregate,
-    "rows": postgres.rows,
-    "memory": postgres.memory,
-}
-ALONE: dict[str, Callable[[], Figure]] = {
-    "cold-start": start.cold_start,
-    "batches": http.batches,
-    "client": http.client,
-    "commit": store.commit,
-    "outbox": outbox.outbox,
-    "timer-lag": timer.start_lag,
-    "timer-cpu": timer.cpu,
-}
-
 
 @contextmanager
-def filled_server() -> Iterator[str]:
-    """Start a PostgreSQL and fill it; the URI."""
+def filled_postgres() -> Iterator[Any]:
+    """Start a PostgreSQL and fill it."""
     from parts.postgres import PostgresServer
 
     server = PostgresServer().start()
     try:
         postgres.fill(server.uri)
-        yield server.uri
+        yield server
     finally:
         server.remove()
 
 
-def figures(names: list[str]) -> Iterator[Figure]:
-    """Measure what is named, or everything."""
-    for name in names or ALONE:
-        if name in ALONE:
-            yield ALONE[name]()
-    wanted = [name for name in WITH_POSTGRES if not names or name in names]
-    if wanted:
-        with filled_server() as uri:
-            yield from (WITH_POSTGRES[name](uri) for name in wanted)
+Measured = dict[str, Callable[..., Figure]]
+
+ALONE: Measured = {
+    "cold-start": start.cold_start,
+    "validate-1": start.validate_one,
+    "validate-1000": start.validate_many,
+    "batches": http.batches,
+    "client": http.client,
+    "commit": store.commit,
+    "outbox": outbox.outbox,
+    "restart": outbox.restart,
+    "timer-lag": timer.start_lag,
+    "timer-cpu": timer.cpu,
+}
+WITH_POSTGRES: Measured = {
+    "aggregate": postgres.aggregate,
+    "copy-arrow": copying.copy_arrow,
+    "copy-default": copying.copy_default,
+    "copy-bytes": copying.copy_bytes,
+    "rows": postgres.rows,
+    "memory": postgres.memory,
+    "loop": exporter.loop,
+    "merged": merged.merged,
+    "backfill": backfill.backfill,
+    "growing-time": growing.growing_time,
+    "growing-bytes": growing.growing_bytes,
+}
+WITH_MONGO: Measured = {"mongo": mongo.mongo_plain, "mongo-copy": mongo.mongo_copy}
+
+SERVERS: list[tuple[Callable[[], AbstractContextManager[Any]], Measured]] = [
+    (nullcontext, ALONE),
+    (filled_postgres, WITH_POSTGRES),
+    (mongo.filled_mongo, WITH_MONGO),
+]
+NAMES = [name for _, measured in SERVERS for name in measured]
 
 
-def main(names: list[str]) -> int:
-    """Print the figures as a table."""
-    if unknown := [name for name in names if name not in ALONE and name not in WITH_POSTGRES]:
-        known = ", ".join((*ALONE, *WITH_POSTGRES))
-        sys.stderr.write(f"there is no benchmark {unknown[0]!r}; there are: {known}\n")
-        return 2
-    table = Table("what", "against", "ours", "other", "ratio", "spread", "goal", box=None)
-    for figure in figures(names):
-        sys.stderr.write(f"measured: {figure.name}\n")
+def figures(names: Iterable[str]) -> Iterator[tuple[str, Figure]]:
+    """Measure what is named, starting only the servers that are needed."""
+    for serving, measured in SERVERS:
+        wanted = [name for name in measured if name in names]
+        if not wanted:
+            continue
+        with serving() as server:
+            arguments = () if server is None else (server,)
+            for name in wanted:
+                yield name, measured[name](*arguments)
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]…", nargs=-1, type=click.Choice(NAMES))
+@click.option("--json", "json_file", type=Path, help="Write the figures here, for a program.")
+@click.option("--docs", is_flag=True, help="Write the page of the documentation, with its plot.")
+def main(names: tuple[str, ...], json_file: Path | None, *, docs: bool) -> None:
+    """Measure against raw drivers and peers, all or those that are named.
+
+    Exits 0 whatever the figures are: a machine that is busy is no mistake of the code's.
+    """
+    measured = {}
+    for name, figure in figures(names or NAMES):
+        sys.stderr.write(f"measured: {name}\n")
+        measured[name] = figure
+    columns = ("what", "against", "ours", "other", "ratio", "spread", "goal", "")
+    table = Table(*columns, box=None)
+    for figure in measured.values():
         table.add_row(*figure.row())
-    Console(width=None if sys.stdout.isatty() else 150).print(table)
-    return 0
+    Console(width=None if sys.stdout.isatty() else 190).print(table)
+    if json_file:
+        report.write_json(json_file, measured)
+    if docs:
+        report.write_page(measured)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

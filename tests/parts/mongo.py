@@ -31,9 +31,8 @@ def mongo_server() -> Iterator[str]:
     if uri := os.environ.get("SIGNALS_TEST_MONGO_URI"):
         yield uri
         return
-    with running_mongod("--replSet", "signals") as port:
-        _initiate(port)
-        yield f"mongodb://127.0.0.1:{port}/?replicaSet=signals"
+    with replica_set() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +50,14 @@ def mongo_database(mongo_client: MongoClient) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     yield name
     mongo_client.drop_database(name)
+
+
+@contextmanager
+def replica_set() -> Iterator[str]:
+    """Run a mongod as a replica set of one; the URI of its primary."""
+    with running_mongod("--replSet", "signals") as port:
+        _initiate(port)
+        yield f"mongodb://127.0.0.1:{port}/?replicaSet=signals"
 
 
 @contextmanager
