@@ -79,8 +79,10 @@ class Remarks:
         """A windowed collector has so many to make up; those that failed are not among them."""
         if span is None:
             if self._is_over("missed", name):
-                but = f", but for failed windows: {failed}" if failed else ""
-                _events.info("%s: has caught up%s", name, but)
+                if failed:
+                    _events.info("%s: has caught up, but for failed windows: %d", name, failed)
+                else:
+                    _events.info("%s: has caught up", name)
         elif count > 1 and self._is_news("", "missed", name):
             _events.info("%s: makes up %d windows, from %s to %s", name, count, *map(iso, span))
 

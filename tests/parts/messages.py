@@ -55,7 +55,7 @@ def events() -> dict[str, tuple[str, str]]:
     return {
         text: ("error" if name == "exception" else name, place)
         for call, name, place in _calls()
-        if name in _LEVELS and ast.unparse(call.func).startswith("_log.")
+        if name in _LEVELS and ast.unparse(call.func).startswith(("_log.", "_events."))
         if (text := _first_text(call))
     }
 
