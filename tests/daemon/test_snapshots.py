@@ -10,6 +10,7 @@ import pytest
 from parts.running import DAY, HOUR, MINUTE, Gate, Rig, at
 from signals_core import RetryAfter, Unavailable
 from signals_core.builtin.schedules import Cron
+from signals_core.cli.findings import _of_snapshot
 
 
 def minutes(rig_times: list) -> list[str]:
@@ -137,6 +138,8 @@ def test_ticks_during_a_run_are_dropped(rig: Rig, caplog: pytest.LogCaptureFixtu
     assert minutes(collector.source.times) == ["00:01", "00:05", "00:06"]
     assert "core.level: dropped ticks that came while a run was under way: 3" in caplog.messages
     assert rig.runs()[0].reason == "dropped ticks that came meanwhile: 3"
+    told = _of_snapshot(collector, rig.runs()[0], at("2026-01-01T00:01:30"))
+    assert told["remarks"] == ["core.level: dropped ticks that came meanwhile: 3"]
     assert [run.reason for run in rig.runs()[1:]] == [None, None]
 
 
