@@ -121,7 +121,7 @@ class Http(Sink):
                 key=self.client_key,
             )
         limits = Limits(self.connect_timeout.total_seconds(), self.timeout.total_seconds())
-        self._transport = Transport(limits, tls)
+        self._transport = Transport(self._address.target, limits, tls)
 
     def close(self) -> None:
         """Close the connection."""
@@ -169,7 +169,7 @@ class Http(Sink):
         content = gzip.compress(body, compresslevel=6, mtime=0) if self.gzip else body
         try:
             headers = self._headers()
-            answer = self._opened.send(self.method, address.target, content, headers.sent)
+            answer = self._opened.send(self.method, content, headers.sent)
         except (Unavailable, LookupError, ValueError) as error:
             raise Unavailable(f"{where}: {error}") from error
         problem = problem_of(answer, address.target, datetime.now(UTC))

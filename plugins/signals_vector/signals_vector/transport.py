@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
 from time import monotonic
+from typing import Any
 
 import urllib3
 from attrs import frozen
@@ -32,14 +33,16 @@ class Late(Exception):
 
 
 class Transport:
-    """Sends requests one after the other and never twice."""
+    """Sends requests to one address, one after the other and never twice."""
 
-    def __init__(self, limits: Limits, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, uri: str, limits: Limits, tls: ssl.SSLContext | None) -> None:
         self._limits = limits
-        self._timeout = urllib3.Timeout(connect=limits.connect, read=limits.answer)
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=tls)
+        self._path = urllib3.util.parse_url(uri).request_uri
+        timeout = urllib3.Timeout(connect=limits.connect, read=limits.answer)
+        secure = {"ssl_context": tls} if tls else {}
+        self._pool = urllib3.connection_from_url(uri, maxsize=1, timeout=timeout, **secure)
 
-    def send(self, method: str, uri: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def send(self, method: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request and read the whole answer.
 
         Raises `Unavailable`, in words without address, when there is none.
@@ -47,12 +50,11 @@ class Transport:
         try:
             response = self._pool.urlopen(
                 method,
-                uri,
+                self._path,
                 # The body goes out in pieces, and the time limit is one piece's: a slow line that
                 # moves is not taken for a dead one.
                 body=_pieces(body),
                 headers={**headers, "Content-Length": str(len(body))},
-                timeout=self._timeout,
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -65,7 +67,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the connection."""
-        self._pool.clear()
+        self._pool.close()
 
     def _answer(self, response: BaseHTTPResponse) -> Answer:
         deadline = monotonic() + self._limits.answer
@@ -77,7 +79,8 @@ class Transport:
         return Answer(response.status, response.reason or "", response.headers, body)
 
 
-def _pieces(body: bytes) -> list[memoryview]:
+def _pieces(body: bytes) -> list[Any]:
+    # urllib3 is typed for copies of them; what it does is hand each to the socket.
     whole = memoryview(body)
     return [whole[start : start + _PIECE] for start in range(0, len(body), _PIECE)]
 
