@@ -19,6 +19,7 @@ class _LeavingOut:
     def __init__(self) -> None:
         self._lines: dict[str, None] = {}
 
+    @pytest.hookimpl(trylast=True)  # of what -k and -m left
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
