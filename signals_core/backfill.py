@@ -54,7 +54,10 @@ class Span:
         windows = grain.windows(start, end)
         first = next(windows, None)
         if first is None:
-            raise ValueError(f"there is no whole window of {grain} between {start} and {end}")
+            raise ValueError(
+                f"there is no whole window of {grain} between {iso(start)} and {iso(end)} (only "
+                "windows that are over, from their start to their end, can be read)"
+            )
         last = grain.window(end)
         return cls(collector, first.start, last.start, sinks, failed_only)
 

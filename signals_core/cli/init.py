@@ -117,12 +117,11 @@ def _write_text(text: str, file: Path) -> None:
 
 def _refuse_to_overwrite(directory: Path, names: Iterable[str]) -> None:
     """Raise `UsageError` where a file is in the way, or where the folder is part of a project."""
-    there = [str(directory / name) for name in names if os.path.lexists(directory / name)]
+    there = [str(directory / name) for name in sorted(names) if os.path.lexists(directory / name)]
     if there:
         verb = "are" if len(there) > 1 else "is"
         raise click.UsageError(
-            f"{', '.join(there)} {verb} there already (nothing was made; name another folder, as "
-            "in `signals init shop`)"
+            f"{', '.join(there)} {verb} there already (nothing was made; name another folder)"
         )
     above = (folder / _PROJECT_FILE for folder in directory.absolute().parents)
     if project := next((file for file in above if file.is_file()), None):

@@ -118,7 +118,8 @@ def _moment(text: str, collector: Collector) -> datetime:
     grain, policy = collector.buckets, collector.window
     if grain is None:
         raise click.BadParameter(
-            f"{collector.name} has no grain: there is no bucket to pick", param_hint="--at"
+            f"{collector.name} has no grain: there is no bucket to pick (leave --at away)",
+            param_hint="--at",
         )
     try:
         window = grain.window(moment)

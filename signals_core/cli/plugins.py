@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,8 +42,10 @@ def plugins(output: Output, target: Target, type: str | None, *, as_json: bool) 
         return 0
     found = [entry for (_, name), entry in registry.types.items() if name == type]
     if not found:
-        names = ", ".join(sorted({name for _, name in registry.types}))
-        raise click.UsageError(f"there is no type {type!r}; there are: {names}")
+        names = sorted({name for _, name in registry.types})
+        close = get_close_matches(type, names, n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        raise click.UsageError(f"there is no type {type!r}{meant}; there are: {', '.join(names)}")
     if as_json:
         output.json([_as_json(entry) for entry in found])
         return 0

@@ -118,7 +118,7 @@ def short(path: Path) -> Path:
 def _no_project() -> Problem:
     return Problem(
         f"there is no {PROJECT_FILE} here or in a folder above",
-        "name a file or directory with -c PATH",
+        "go to the project's folder, name it with -c PATH, or make one: signals init",
     )
 
 

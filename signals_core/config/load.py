@@ -91,7 +91,8 @@ def load(
     _refuse_twins(readers, structurer)
     if not readers and not problems and not passed_over:
         where = ", ".join(map(str, paths)) or str(found.project)
-        problems.append(Problem("there is no collector here", file=where))
+        remedy = "one is a .yaml file; `signals plugins TYPE` shows one to paste"
+        problems.append(Problem("there is no collector here", remedy, file=where))
     collectors = [
         LoadedCollector(each.collector, each.document, each.unresolved)
         for each in readers

@@ -219,7 +219,7 @@ def test_no_project(signals: Signals, project: Path) -> None:
     """Where there is no project, that is said with a remedy."""
     done = signals("config", "validate")
     assert done.returncode == 2
-    assert "there is no signals.yaml here or in a folder above (name a file" in done.stderr
+    assert "there is no signals.yaml here or in a folder above (go to the " in done.stderr
 
 
 def test_unset_variable(signals: Signals, shop: Path) -> None:

@@ -148,7 +148,9 @@ def test_all_names_are_looked_at_before_the_first_is_read(signals: Signals, shop
     (shop / "first.yaml").write_text(first)
     done = signals("config", "invoke", "[fs]*", "--at", "2026-01-01")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1].endswith("sound has no grain: there is no bucket to pick")
+    assert done.stderr.splitlines()[-1].endswith(
+        "sound has no grain: there is no bucket to pick (leave --at away)"
+    )
 
 
 def test_many_names_are_not_all_listed(signals: Signals, shop: Path) -> None:

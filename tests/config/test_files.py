@@ -124,7 +124,7 @@ def test_without_paths_the_project_is_read(make, monkeypatch):
         [
             (
                 "there is no signals.yaml here or in a folder above "
-                "(name a file or directory with -c PATH)"
+                "(go to the project's folder, name it with -c PATH, or make one: signals init)"
             )
         ],
     )

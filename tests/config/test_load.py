@@ -127,7 +127,12 @@ def test_a_document_that_was_refused(folder):
 def test_nothing_at_all(folder):
     """A folder without collectors is a mistake, since somebody expected some."""
     folder.file("README.md", "")
-    assert folder.problems() == [".: there is no collector here"]
+    assert folder.problems() == [
+        (
+            ".: there is no collector here (one is a .yaml file; `signals plugins TYPE` shows one "
+            "to paste)"
+        )
+    ]
     folder.write(a="kind: Deployment\n")
     assert folder.problems() == []
 
