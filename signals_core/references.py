@@ -22,6 +22,10 @@ _REFERENCE = re.compile(
 )
 
 
+#: The most that a file may bring, which is what Kubernetes allows a secret.
+_MOST = 1024 * 1024
+
+
 class Unresolved(LookupError):
     """A reference that leads nowhere now: a variable that is not set, a file that is not there."""
 
@@ -84,7 +88,11 @@ def anchored(template: str, folder: Path) -> str:
 
 def _content_of(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        with Path(path).open("rb") as file:
+            content = file.read(_MOST + 1)  # a device may have no end
+        if len(content) > _MOST:
+            raise Unresolved(f"the file {path} cannot be read: larger than {_MOST} bytes")
+        return content.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise Unresolved(f"the file {path} cannot be read: not UTF-8 text") from None
     except (OSError, ValueError) as error:  # ValueError: no file can have that name

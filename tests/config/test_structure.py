@@ -282,6 +282,13 @@ def test_malformed_references(text):
     assert problem("text", f"'{text}'") == f"f.yaml:1: text: {text!r} is no reference {remedy}"
 
 
+def test_file_reference_without_end():
+    """A file that is larger than any secret, or has no end, leads nowhere."""
+    _, problems = built(Everything, "text: ${file:/dev/zero}")
+    what = "the file /dev/zero cannot be read: larger than 1048576 bytes"
+    assert problems == [f"f.yaml:1: text: {what}"]
+
+
 def test_malformed_behind_one_that_leads_nowhere():
     """A reference that is malformed is a mistake although another one leads nowhere."""
     assert "'${' is no reference" in problem("text", "'${NO_SUCH_VARIABLE} ${'")

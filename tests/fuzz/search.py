@@ -15,7 +15,8 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
 with atheris.instrument_imports(include=["signals_core", "signals_postgres"]):
     from fuzz.targets import TARGETS, pieces_of
 
@@ -28,15 +29,26 @@ def search(runs: str, name: str) -> None:
     dictionary.write_text(
         "\n".join('"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"' for word in words)
     )
+    corpus = Path(f"{name}.corpus")
+    corpus.mkdir(exist_ok=True)
+    for number, seed in enumerate(seeds_of(name)):
+        (corpus / f"seed-{number}").write_text(seed)
     options = [
         f"-runs={runs}",
-        "-max_len=400",
+        "-max_len=1000",
         "-timeout=20",
         f"-dict={dictionary}",
         "-verbosity=0",
     ]
-    atheris.Setup([sys.argv[0], *options, "-print_final_stats=1", "-seed=1"], target)
+    atheris.Setup([sys.argv[0], str(corpus), *options, "-print_final_stats=1", "-seed=1"], target)
     atheris.Fuzz()
+
+
+def seeds_of(name: str) -> list[str]:
+    """Return what to begin with: what is read as YAML begins with our examples."""
+    if name not in ("yaml", "nodes"):
+        return []
+    return [path.read_text() for path in sorted((ROOT / "examples").rglob("*.yaml"))]
 
 
 def search_all(runs: str) -> int:

@@ -49,7 +49,7 @@ def yaml(data: bytes) -> None:
         loaded = load([path], registry=_REGISTRY)
         path.unlink()
         for problem in loaded.problems:
-            assert str(problem).startswith(str(_FOLDER))
+            assert str(problem.file).endswith(name)
             assert len(str(problem).splitlines()) == 1
         assert all(each.collector.name for each in loaded.collectors)
 
