@@ -88,11 +88,11 @@ def anchored(template: str, folder: Path) -> str:
 
 def _content_of(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
+        with Path(path).open(encoding="utf-8") as file:
             content = file.read(_MOST + 1)  # a device may have no end
         if len(content) > _MOST:
-            raise Unresolved(f"the file {path} cannot be read: larger than {_MOST} bytes")
-        return content.decode().removesuffix("\n").removesuffix("\r")
+            raise Unresolved(f"the file {path} cannot be read: longer than {_MOST} characters")
+        return content.removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise Unresolved(f"the file {path} cannot be read: not UTF-8 text") from None
     except (OSError, ValueError) as error:  # ValueError: no file can have that name

@@ -285,7 +285,7 @@ def test_malformed_references(text):
 def test_file_reference_without_end():
     """A file that is larger than any secret, or has no end, leads nowhere."""
     _, problems = built(Everything, "text: ${file:/dev/zero}")
-    what = "the file /dev/zero cannot be read: larger than 1048576 bytes"
+    what = "the file /dev/zero cannot be read: longer than 1048576 characters"
     assert problems == [f"f.yaml:1: text: {what}"]
 
 
