@@ -230,6 +230,9 @@ def check_alone(session: nox.Session, built: Path, folder: str, type_name: str) 
     if PYPROJECTS["."]["project"]["version"] not in str(version):
         session.error(f"signals --version says {version!r}")
     session.run(signals, "plugins", type_name, external=True, silent=True)
+    first = str(home / "first")
+    session.run(signals, "init", first, external=True, silent=True)
+    session.run(signals, "config", "invoke", "-c", first, "*", external=True, silent=True)
 
 
 def check_kit(session: nox.Session, built: Path) -> None:
