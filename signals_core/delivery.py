@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from signals_core.collector import Reading
 from signals_core.connections import Connection
@@ -12,23 +12,43 @@ from signals_core.plugin import Sink
 
 
 def batches(metrics: Metrics, sink: Sink) -> Iterator[Batch]:
-    """Yield `metrics`, in order, in batches that keep the sink's bounds."""
+    """Yield `metrics`, in order, in batches as large as the sink's bounds let them be."""
+    parts: list[Batch] = []
     for batch in metrics.batches:
-        if len(batch) <= sink.batch_metrics and len(batch.json_lines()) <= sink.batch_bytes:
-            yield batch
-        else:
-            yield from _cut(batch, sink)
+        start = 0
+        while start < len(batch):
+            end = _fitting(batch, start, parts, sink)
+            if end > start:
+                parts.append(batch if end - start == len(batch) else batch[start:end])
+            if end < len(batch):
+                yield _joined(parts)
+                parts = []
+            start = end
+    if parts:
+        yield _joined(parts)
 
 
-def _cut(batch: Batch, sink: Sink) -> Iterator[Batch]:
-    start, size = 0, 0
-    for index, line in enumerate(batch.encoded):
-        full = index - start >= sink.batch_metrics or size + len(line) + 1 > sink.batch_bytes
-        if full and index > start:
-            yield batch[start:index]
-            start, size = index, 0
-        size += len(line) + 1
-    yield batch[start:]
+def _fitting(batch: Batch, start: int, beside: Sequence[Batch], sink: Sink) -> int:
+    """Return the end of what still fits of a batch: a single larger metric fits alone."""
+    metrics = sink.batch_metrics - sum(map(len, beside))
+    size = sink.batch_bytes - sum(len(part.json_lines()) for part in beside)
+    if not start and len(batch) <= metrics and len(batch.json_lines()) <= size:
+        return len(batch)
+    end = start
+    for line in batch.encoded[start : start + max(metrics, 0)]:
+        size -= len(line) + 1
+        if size < 0 and (end > start or beside):
+            break
+        end += 1
+        if size < 0:
+            break
+    return end
+
+
+def _joined(parts: Sequence[Batch]) -> Batch:
+    if len(parts) == 1:
+        return parts[0]
+    return Batch.of_lines(b"".join(part.json_lines() for part in parts))
 
 
 def write(metrics: Metrics, sink: Sink) -> None:

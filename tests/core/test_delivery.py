@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,10 +35,15 @@ def test_batches_keep_their_bounds(sizes, most, most_bytes):
     for batch in found:
         assert 1 <= len(batch) <= most
         assert len(batch.json_lines()) <= most_bytes or len(batch) == 1
+    for batch, following in pairwise(found):
+        size = len(batch.json_lines()) + len(following.encoded[0]) + 1
+        assert len(batch) == most or size > most_bytes
 
 
 def test_batches_are_no_smaller_than_they_need_be():
-    """A batch is cut only where the next line would not fit."""
+    """A batch ends only where the next line would not fit, wherever that line comes from."""
+    small = metrics_of([[9], [9, 9], [9] * 4])
+    assert [len(batch) for batch in batches(small, Kept(batch_metrics=5))] == [5, 2]
     metrics = metrics_of([[9] * 10])
     assert [len(batch) for batch in batches(metrics, Kept(batch_metrics=4))] == [4, 4, 2]
     assert [len(batch) for batch in batches(metrics, Kept(batch_bytes=33))] == [3, 3, 3, 1]
@@ -47,7 +54,7 @@ def test_a_sink_without_refusals():
     """A sink that takes everything is written each batch once."""
     sink = Kept(batch_metrics=2)
     write(metrics_of([[1, 1, 1], [1]]), sink)
-    assert [len(batch) for batch in sink.batches] == [2, 1, 1]
+    assert [len(batch) for batch in sink.batches] == [2, 2]
 
 
 def test_nothing_is_no_batch():
