@@ -55,7 +55,8 @@ class Child:
         said = self._process.stderr.read().decode().replace(_WRITING.decode(), "").strip()
         self._process.stderr.close()
         if ended != -signal.SIGKILL:
-            raise Seen(f"in a process of its own it failed: {said.splitlines()[-1:] or ended}")
+            why = said.splitlines()[-1] if said else f"it ended with {ended}"
+            raise Seen(f"in a process of its own it failed: {why}")
 
     def kill_while_writing(self, seconds: float) -> None:
         """Kill it so long after it began to write."""
@@ -69,7 +70,8 @@ class Child:
         rest = self._process.stderr.read().decode()
         self._process.stderr.close()
         if said != _WRITING:
-            raise Seen(f"in a process of its own it failed: {(said.decode() + rest).strip()}")
+            why = (said.decode() + rest).strip().splitlines()[-1:]
+            raise Seen(f"in a process of its own it failed: {''.join(why)}")
 
 
 def main() -> None:

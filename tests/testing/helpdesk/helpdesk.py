@@ -145,11 +145,13 @@ class Shelf(Sink):
     def _append(self, batch: Batch) -> None:
         with self._file.open("ab") as file:
             self._cut(file.fileno())
-            for piece in _halves(batch.json_lines()):
-                file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-                time.sleep(self.pause)
+            first, second = _halves(batch.json_lines())
+            file.write(first)
+            file.flush()
+            time.sleep(self.pause)
+            file.write(second)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _cut(self, descriptor: int) -> None:
         whole = self._file.read_bytes().rpartition(b"\n")
@@ -168,13 +170,13 @@ class Shelf(Sink):
 class SlowShelf(Shelf):
     """The same, but slow enough to be killed in the middle."""
 
-    pause: ClassVar[float] = 0.05
+    pause: ClassVar[float] = 0.1
 
 
-def _halves(lines: bytes) -> list[bytes]:
+def _halves(lines: bytes) -> tuple[bytes, bytes]:
     """Break the bytes in the middle of a line."""
-    middle = len(lines) // 2
-    return [lines[:middle], lines[middle:]]
+    middle = len(lines) // 2 + 20
+    return lines[:middle], lines[middle:]
 
 
 @define
