@@ -24,6 +24,7 @@ class Made:
 
     def __init__(self, home: Path) -> None:
         self.home, self.site = home, home / "site"
+        self.types = home.parent / "types"
         self.site.mkdir()
 
     def new(self, name: str, kind: str) -> Path:
@@ -48,7 +49,7 @@ class Made:
     def check(self, folder: Path) -> None:
         """Hold what was made to types and style, as its own CI does."""
         python = (sys.executable, "-m")
-        self.run(folder, *python, "mypy", "--cache-dir", str(self.home / "types"))
+        self.run(folder, *python, "mypy", "--cache-dir", str(self.types))
         self.run(folder, *python, "ruff", "check", "--no-cache")
         self.run(folder, *python, "ruff", "format", "--check", "--no-cache")
 
