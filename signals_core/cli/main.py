@@ -71,8 +71,10 @@ class Signals(LazyGroup):
         "config invoke",
         "config list",
         "config show",
+        "config schema",
         "outbox retry",
         "outbox drop",
+        "plugin new",
         "plugin new",
     )
 
