@@ -13,9 +13,10 @@ import click
 
 from signals_core.cli.choice import matching, name_problems, sound
 from signals_core.cli.options import complete_names
-from signals_core.cli.output import Output, counted
+from signals_core.cli.output import Output
 from signals_core.cli.state import holder_of, left_out
 from signals_core.cli.target import Target, state_options
+from signals_core.phrases import counted
 
 if TYPE_CHECKING:
     from signals_core.backfill import Progress, Span

@@ -34,7 +34,7 @@ def cells(*values: Any) -> list[str]:
     """Return what stands in a row: times to the second, nothing for None."""
     from datetime import datetime
 
-    from signals_core.cli.findings import moment
+    from signals_core.phrases import moment
 
     return [
         "" if value is None else moment(value) if isinstance(value, datetime) else str(value)

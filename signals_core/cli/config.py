@@ -10,10 +10,11 @@ import click
 from signals_core.cli.choice import matching, name_problems, sound
 from signals_core.cli.groups import Group
 from signals_core.cli.options import complete_names, json_option
-from signals_core.cli.output import Output, counted
+from signals_core.cli.output import Output
 from signals_core.cli.schema import schema
 from signals_core.cli.state import known_to
 from signals_core.cli.target import Target, paths_argument, project_options
+from signals_core.phrases import counted
 
 if TYPE_CHECKING:
     from signals_core.check import Check

@@ -11,8 +11,9 @@ import click
 from signals_core.cli.cells import iso
 from signals_core.cli.history import run_as_json
 from signals_core.cli.options import json_option
-from signals_core.cli.output import Output, counted
+from signals_core.cli.output import Output
 from signals_core.cli.target import Target, state_options
+from signals_core.phrases import counted
 
 if TYPE_CHECKING:
     from signals_core.store import Found

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
-from signals_core.cli.output import Output, counted
+from signals_core.cli.output import Output
 from signals_core.cli.times import moment_of
 from signals_core.collect import described
 from signals_core.collector import Collector, Reading
 from signals_core.duration import format_duration
 from signals_core.errors import DeliveryError, is_surprise, reason_of
+from signals_core.phrases import counted
 from signals_core.plugin import Sink
 from signals_core.registry import Registry
 from signals_core.runner import Runner

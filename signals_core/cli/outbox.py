@@ -13,8 +13,9 @@ import click
 from signals_core.cli.choice import picked
 from signals_core.cli.groups import Group
 from signals_core.cli.options import json_option
-from signals_core.cli.output import Output, counted
+from signals_core.cli.output import Output
 from signals_core.cli.target import Target, state_options
+from signals_core.phrases import counted
 
 if TYPE_CHECKING:
     from signals_core.store import DeadLetter, Dropped, OutboxLine

@@ -16,11 +16,6 @@ def is_plain() -> bool:
     return bool(os.environ.get("NO_COLOR"))
 
 
-def counted(number: int, noun: str) -> str:
-    """Write a number of things: `1 row`, `2 rows`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 @define
 class Output:
     """How much is said, and where. `verbose` counts the `-v` that were given."""

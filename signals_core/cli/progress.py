@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from signals_core.backfill import Progress
-from signals_core.cli.output import Output, counted
+from signals_core.cli.output import Output
+from signals_core.phrases import counted
 
 #: Told how far the backfill of the collector of that name is; from any thread.
 Told = Callable[[str, Progress], None]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from signals_core.cli.options import DURATION
-from signals_core.cli.output import Output, counted
+from signals_core.cli.output import Output
 from signals_core.cli.state import left_out
 from signals_core.cli.target import Target, paths_argument, state_options
+from signals_core.phrases import counted
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -11,14 +11,15 @@ import click
 from attrs import frozen
 
 from signals_core.cli.cells import aligned, cells, iso, print_table
+from signals_core.cli.choice import sound
 from signals_core.cli.options import json_option
 from signals_core.cli.output import Output
-from signals_core.cli.state import holder_of
+from signals_core.cli.state import holder_of, left_out
 from signals_core.cli.target import Target, state_options
 
 if TYPE_CHECKING:
-    from signals_core.cli.findings import Finding, SinkState
     from signals_core.config import Loaded
+    from signals_core.findings import Finding, SinkState
     from signals_core.store import OutboxLine
 
 _COLLECTORS = ("COLLECTOR", "STATE", "LAST RUN", "READ UNTIL", "LATE", "MISSING", "SKIPPED")
@@ -108,13 +109,15 @@ def seen(folder: Path, loaded: Loaded | None) -> Seen:
     """Look at a state directory. Raises `StoreError` when it cannot be read."""
     from datetime import UTC, datetime
 
-    from signals_core.cli.findings import of_collectors, of_sink
+    from signals_core.findings import of_collectors, of_sink
     from signals_core.store import Store
 
     holder = holder_of(folder)
     with Store.look(folder) as store:
         is_running = holder is not None
-        found = list(of_collectors(store, loaded, datetime.now(UTC), is_running=is_running))
+        collectors, names = (sound(loaded), left_out(loaded)) if loaded else (None, [])
+        now = datetime.now(UTC)
+        found = list(of_collectors(store, collectors, names, now, is_running=is_running))
         sinks = [(line, *of_sink(line)) for line in store.outbox()]
     problems = [str(each) for each in loaded.problems] if loaded else []
     return Seen(holder, found, sinks, problems, loaded is not None)
@@ -137,7 +140,7 @@ def _watched(target: Target, *, as_json: bool) -> int:
 
 
 def _collector_cells(finding: Finding) -> list[str]:
-    from signals_core.cli.findings import late
+    from signals_core.phrases import late
 
     return cells(
         finding.collector,

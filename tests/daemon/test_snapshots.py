@@ -10,7 +10,7 @@ import pytest
 from parts.running import DAY, HOUR, MINUTE, Gate, Rig, at
 from signals_core import RetryAfter, Unavailable
 from signals_core.builtin.schedules import Cron
-from signals_core.cli.findings import _of_snapshot
+from signals_core.findings import _of_snapshot
 
 
 def minutes(rig_times: list) -> list[str]:

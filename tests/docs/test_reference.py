@@ -16,12 +16,12 @@ import pytest
 import signals_core
 from parts.messages import events, messages, says_something, variables
 from parts.types_page import types_page
-from signals_core.cli.findings import CollectorState, SinkState
 from signals_core.cli.main import signals
 from signals_core.collector import Collector, MetricDefinition, WindowPolicy
 from signals_core.config.document import _RESERVED, COLLECTOR_KEYS
 from signals_core.config.project import PROJECT_KEYS
 from signals_core.errors import SignalsError
+from signals_core.findings import CollectorState, SinkState
 from signals_core.metric import NAMESPACE, Metric, netstring
 from signals_core.plugin import Hooks
 from signals_core.registry import Registry

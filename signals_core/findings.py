@@ -10,14 +10,10 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from signals_core.agenda import tick_after
-from signals_core.cli.choice import sound
-from signals_core.cli.output import counted
-from signals_core.cli.state import left_out
 from signals_core.collector import Collector
-from signals_core.config import Loaded
 from signals_core.coverage import Coverage
 from signals_core.daemon import key_of, sink_name
-from signals_core.duration import format_duration
+from signals_core.phrases import counted, moment
 from signals_core.retries import Failure
 from signals_core.store import OutboxLine, Run, Store
 from signals_core.window import Window, iso
@@ -48,20 +44,29 @@ class Finding:
 
 
 def of_collectors(
-    store: Store, loaded: Loaded | None, now: datetime, *, is_running: bool
+    store: Store,
+    collectors: Sequence[Collector] | None,
+    left_out: Sequence[str],
+    now: datetime,
+    *,
+    is_running: bool,
 ) -> Iterator[Finding]:
-    """Yield how each collector is: those of the project, those left out, those of the past."""
+    """Yield how each collector is: those that can run, those left out, those of the past.
+
+    Without `collectors` nobody knows which there are.
+    """
     runs = store.last_runs()
-    unsound = left_out(loaded) if loaded else []
-    for each in sound(loaded) if loaded else ():
+    for each in collectors or ():
         yield _of_one(store, each, runs.pop(each.id, None), now, is_running=is_running)
-    for name in unsound:
+    for name in left_out:
         run = next((run for run in runs.values() if name in (run.name, run.collector)), None)
         if run:
             del runs[run.collector]
         yield Finding(collector=name, state="left out", **_of_run(run))
     for run in runs.values():
-        yield Finding(collector=run.name, state="gone" if loaded else "unknown", **_of_run(run))
+        yield Finding(
+            collector=run.name, state="unknown" if collectors is None else "gone", **_of_run(run)
+        )
 
 
 def of_sink(line: OutboxLine) -> tuple[SinkState, list[str]]:
@@ -257,13 +262,3 @@ def _windows(count: int) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def moment(when: datetime) -> str:
-    """Write a moment to the second."""
-    return iso(when.replace(microsecond=0))
-
-
-def late(duration: timedelta) -> str:
-    """Write how late something is, to the second."""
-    return format_duration(timedelta(seconds=int(duration.total_seconds())))
