@@ -56,8 +56,11 @@ def of_collectors(
     Without `collectors` nobody knows which there are.
     """
     runs = store.last_runs()
+    coverages = store.coverages()
     for each in collectors or ():
-        yield _of_one(store, each, runs.pop(each.id, None), now, is_running=is_running)
+        run = runs.pop(each.id, None)
+        known = None if each.window is None else coverages.get(key_of(each))
+        yield _of_one(store, each, known, run, now, is_running=is_running)
     for name in left_out:
         run = next((run for run in runs.values() if name in (run.name, run.collector)), None)
         if run:
@@ -108,17 +111,27 @@ def of_sink(line: OutboxLine) -> tuple[SinkState, list[str]]:
     return state, remarks
 
 
+def of_problem(problem: str) -> str:
+    """Say what is to be done about a mistake in the configuration."""
+    return f"{problem}: mend it, and restart `signals run`"
+
+
 def _of_run(run: Run | None) -> dict[str, Any]:
     return {"last_run": run.started, "outcome": run.outcome} if run else {}
 
 
 def _of_one(
-    store: Store, collector: Collector, run: Run | None, now: datetime, *, is_running: bool
+    store: Store,
+    collector: Collector,
+    coverage: Coverage | None,
+    run: Run | None,
+    now: datetime,
+    *,
+    is_running: bool,
 ) -> Finding:
     facts: dict[str, Any] = {"collector": collector.name, **_of_run(run)}
     if collector.window is None:
         return Finding(**facts, **_of_snapshot(collector, run, now))
-    coverage = store.coverage(key_of(collector))
     if coverage is None:
         return Finding(**facts, **_of_unseen(collector, run))
     owed = _owed(collector, coverage, now)

@@ -75,9 +75,11 @@ class Seen:
     @property
     def remarks(self) -> list[str]:
         """What is not as it should be, and what to do about it."""
+        from signals_core.findings import of_problem
+
         remarks = [remark for each in self.collectors for remark in each.remarks]
         remarks += [remark for _, _, said in self.sinks for remark in said]
-        return remarks + [f"{each}: mend it, and restart `signals run`" for each in self.problems]
+        return remarks + [of_problem(each) for each in self.problems]
 
     @property
     def beside(self) -> Iterator[str]:

@@ -19,6 +19,7 @@ from signals_core.store.records import (
     Run,
     Settled,
 )
+from signals_core.store.recent import Seen
 from signals_core.store.store import Store
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Position",
     "Requested",
     "Run",
+    "Seen",
     "Settled",
     "Store",
     "StoreError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from sqlite3 import IntegrityError
 from typing import Any, NamedTuple
@@ -25,6 +25,11 @@ class _Table(NamedTuple):
     select: str
     insert: str
     delete: str
+
+    @property
+    def all(self) -> str:
+        """How those of all coverages are read; each begins with the number of its coverage."""
+        return self.select.replace("SELECT ", "SELECT coverage, ").replace("WHERE coverage = ?", "")
 
 
 _SPANS = _Table(
@@ -67,6 +72,26 @@ class Coverages:
             )
         return _assemble(moment(start), spans, levels, failures)
 
+    def coverages(self) -> dict[CoverageKey, Coverage]:
+        """Return what is known of the windows of all collectors, in a few statements."""
+        with self._database.snapshot() as connection:
+            found = connection.execute(
+                """
+                SELECT coverage.number, coverage.start, collector.id, grain, zone
+                FROM coverage JOIN collector ON collector.number = coverage.collector
+                """
+            ).fetchall()
+            spans, levels, failures = (
+                _by_coverage(connection.execute(table.all))
+                for table in (_SPANS, _LEVELS, _FAILURES)
+            )
+        return {
+            (id_, grain, zone): _assemble(
+                moment(start), *(rows.get(number, []) for rows in (spans, levels, failures))
+            )
+            for number, start, id_, grain, zone in found
+        }
+
     def save_coverage(self, key: CoverageKey, before: Coverage | None, after: Coverage) -> None:
         """Store what changed between two coverages.
 
@@ -96,6 +121,13 @@ def save(
         _write(connection, _FAILURES, number, *_changed_failures(before, after))
     except (LookupError, IntegrityError):
         raise _stale(key) from None
+
+
+def _by_coverage(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
+    found: dict[int, list[_Row]] = {}
+    for number, *row in rows:
+        found.setdefault(number, []).append(tuple(row))
+    return found
 
 
 def _find(connection: Connection, key: CoverageKey) -> tuple[int, int] | None:

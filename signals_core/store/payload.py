@@ -58,6 +58,15 @@ def whole(connection: Connection, reading: int) -> bytes:
     return b"".join(lines for (lines,) in chunks)
 
 
+def length(connection: Connection, reading: int) -> int:
+    """Return how many bytes all lines of a reading take, without reading them."""
+    (found,) = connection.execute(
+        "SELECT ifnull(sum(length(lines)), 0) FROM chunk WHERE id >= ? AND id < ?",
+        (reading << _COUNT_BITS, (reading + 1) << _COUNT_BITS),
+    ).fetchone()
+    return int(found)
+
+
 def size(connection: Connection, reading: int, first: int, last: int) -> int:
     """Return how many bytes the metrics `[first, last)` take."""
     return sum(len(piece.lines) for piece in read(connection, reading, first, last))

@@ -23,7 +23,7 @@ from signals_core.store.records import (
 )
 from signals_core.window import Grain
 
-_SELECT = """
+SELECT = """
     SELECT run.id, collector.id, ifnull(run.name, collector.id), origin, started,
            window_start, window_end, rows, metrics, milliseconds, outcome, reason, query.text
     FROM run
@@ -65,15 +65,15 @@ class Runs:
         which = "" if collector_id is None else f"WHERE run.id IN ({_CHAIN})"
         with self._database.snapshot() as connection:
             rows = connection.execute(
-                f"{_SELECT} {which} ORDER BY run.id DESC LIMIT ?2", (collector_id, limit)
+                f"{SELECT} {which} ORDER BY run.id DESC LIMIT ?2", (collector_id, limit)
             ).fetchall()
-        return [_run(row) for row in rows]
+        return [run_of(row) for row in rows]
 
     def last_runs(self) -> dict[str, Run]:
         """Return the latest run of each collector by its id."""
         with self._database.snapshot() as connection:
-            rows = connection.execute(f"{_SELECT} WHERE run.id IN ({_LAST_OF_EACH})").fetchall()
-        return {run.collector: run for run in map(_run, rows)}
+            rows = connection.execute(f"{SELECT} WHERE run.id IN ({_LAST_OF_EACH})").fetchall()
+        return {run.collector: run for run in map(run_of, rows)}
 
     def find(self, uuid: UUID) -> list[Found]:
         """Return every retained version of a metric, newest first.
@@ -148,7 +148,8 @@ def _query_number(connection: Connection, text: str, used: int) -> int:
     return number
 
 
-def _run(row: tuple[Any, ...]) -> Run:
+def run_of(row: tuple[Any, ...]) -> Run:
+    """Return the run of a row that `SELECT` has found."""
     number, collector, name, origin, started, window_start, window_end, *rest = row
     rows, metrics, milliseconds, outcome, reason, query = rest
     return Run(
@@ -176,7 +177,7 @@ def _as_it_ran(query: str | None, metric: Metric) -> str | None:
 
 
 def _found(connection: Connection, reading: int, index: int, metric: Metric) -> Found:
-    run = _run(connection.execute(f"{_SELECT} WHERE run.id = ?", (reading,)).fetchone())
+    run = run_of(connection.execute(f"{SELECT} WHERE run.id = ?", (reading,)).fetchone())
     pending = [
         name
         for (name,) in connection.execute(

@@ -1,0 +1,103 @@
+"""What was read lately, of many collectors at once: for who looks at all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from attrs import frozen
+
+from signals_core.store import payload
+from signals_core.store.database import Connection, Database
+from signals_core.store.records import Run, micros, moment
+from signals_core.store.runs import SELECT, run_of
+from signals_core.window import Window
+
+
+@frozen
+class Seen:
+    """What is retained of one bucket: its latest reading, of so many `metrics`.
+
+    `readings` counts those that were kept of it, for what was read again and had not changed was
+    not. `reading` is the latest one's number.
+    """
+
+    window: Window
+    readings: int
+    reading: int
+    metrics: int
+
+
+class Recent:
+    """The part of the store that shows what was read lately."""
+
+    _database: Database
+
+    def seen_since(self, since: Mapping[str, datetime]) -> dict[str, list[Seen]]:
+        """Return the buckets that begin at or after an instant, by the collector's id, in order."""
+        wanted = json.dumps([[id_, micros(start)] for id_, start in since.items()])
+        found: dict[str, list[Seen]] = {id_: [] for id_ in since}
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                """
+                WITH wanted (id, since) AS (
+                    SELECT value ->> 0, value ->> 1 FROM json_each(?)
+                ), bucket (id, start, end, readings, latest) AS (
+                    SELECT wanted.id, window_start, window_end, count(*), max(run.id)
+                    FROM wanted
+                    CROSS JOIN collector ON collector.id = wanted.id
+                    CROSS JOIN run INDEXED BY reading_of_bucket
+                        ON run.collector = collector.number AND window_start >= since
+                            AND version IS NOT NULL AND window_start IS NOT NULL
+                    GROUP BY wanted.id, window_start, window_end
+                )
+                SELECT bucket.id, start, end, readings, latest, metrics
+                FROM bucket CROSS JOIN run ON run.id = latest
+                ORDER BY start
+                """,
+                (wanted,),
+            )
+            for id_, start, end, *counts in rows:
+                found[id_].append(Seen(Window(moment(start), moment(end)), *counts))
+        return found
+
+    def latest_runs(self, ids: Iterable[str], limit: int) -> dict[str, list[Run]]:
+        """Return the latest runs of each of these collectors, without their queries, oldest first.
+
+        Where there are buckets they tell more: this is for what has none.
+        """
+        wanted = list(ids)
+        found: dict[str, list[Run]] = {id_: [] for id_ in wanted}
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                f"""
+                WITH RECURSIVE chain (run, previous, depth) AS (
+                    SELECT run.id, run.previous, 1
+                    FROM json_each(?) AS wanted
+                    JOIN collector ON collector.id = wanted.value
+                    JOIN run ON run.id = last_run
+                    UNION ALL
+                    SELECT run.id, run.previous, depth + 1
+                    FROM chain JOIN run ON run.id = chain.previous
+                    WHERE depth < ?
+                )
+                {SELECT} WHERE run.id IN (SELECT run FROM chain) ORDER BY run.id
+                """,
+                (json.dumps(wanted), limit),
+            ).fetchall()
+        for run in map(run_of, rows):
+            found[run.collector].append(run)
+        return found
+
+    def lines_of(self, readings: Iterable[int], most_bytes: int) -> dict[int, bytes]:
+        """Return the metrics of readings as JSON lines; of those that are larger, nothing."""
+        with self._database.snapshot() as connection:
+            found = {number: _lines(connection, number, most_bytes) for number in readings}
+        return {number: lines for number, lines in found.items() if lines is not None}
+
+
+def _lines(connection: Connection, reading: int, most_bytes: int) -> bytes | None:
+    if payload.length(connection, reading) > most_bytes:
+        return None
+    return payload.whole(connection, reading)
