@@ -14,11 +14,13 @@ from signals_core import collect
 from signals_core.agenda import Snapshots, Windows
 from signals_core.clock import Clock
 from signals_core.errors import Cancelled, RetryAfter, Unavailable
+from signals_core.facts import Watermark
 from signals_core.member import Member, Turn
 from signals_core.outcomes import Outcomes
 from signals_core.plugin import Source
 from signals_core.remarks import Remarks
 from signals_core.store import Run, Store, StoreError
+from signals_core.tally import Tally
 from signals_core.versions import Versions
 from signals_core.watch import GivenUp, Watch
 from signals_core.window import Window, iso
@@ -39,6 +41,7 @@ class Attempts:
         store: Store,
         clock: Clock,
         versions: Versions,
+        tally: Tally,
         *,
         on_pending: Callable[[Iterable[str]], None],
         on_given_up: Callable[[Member, Turn], None],
@@ -49,7 +52,7 @@ class Attempts:
         self._clock = clock
         self._versions = versions
         self._remarks = Remarks()
-        self._outcomes = Outcomes(store, clock, self._remarks, on_pending=on_pending)
+        self._outcomes = Outcomes(store, clock, self._remarks, tally, on_pending=on_pending)
         self._on_given_up = on_given_up
 
     def scheduled(self, member: Member, turn: Turn) -> None:
@@ -165,6 +168,7 @@ class Attempts:
         except Exception as error:
             raise _Broken(error) from error
         seen = now if watermark is None else min(now, watermark)
+        member.watermark = None if watermark is None else Watermark(watermark, now)
         if not agenda.is_seen:
             self._outcomes.take_up(member, agenda, seen)
         return seen

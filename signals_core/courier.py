@@ -23,6 +23,7 @@ from signals_core.parcel import Outboxes, Parcel
 from signals_core.plugin import Sink
 from signals_core.secret import mask
 from signals_core.store import Position, Store, StoreError
+from signals_core.tally import Tally
 from signals_core.triage import Progress, Triage
 
 _log = logging.getLogger("signals")
@@ -48,9 +49,11 @@ class Courier:
         store: Store,
         clock: Clock,
         *,
+        tally: Tally | None = None,
         random: Uniform = randomness.uniform,
     ) -> None:
         self.names = tuple(names)
+        self._tally = tally or Tally()
         self._connection = connection
         self._clock = clock
         self._outboxes = Outboxes(self.names, store, clock, connection.plugin)
@@ -137,12 +140,17 @@ class Courier:
         asked = error.seconds if isinstance(error, RetryAfter) else 0.0
         self._pause(self._backoff.next(at_least=asked))
 
-    def _write(self, batch: Batch) -> Rejected | None:
+    def _write(self, batch: Batch, counts: Mapping[str, int]) -> Rejected | None:
+        began, outcome = self._clock.monotonic(), "failed"
         try:
             with self._connection.use() as sink:
                 sink.write(batch)
+            outcome = "accepted"
         except Rejected as refusal:
+            outcome = "rejected"
             return refusal
+        finally:
+            self._tally.write(counts, outcome, self._clock.monotonic() - began)
         self.failures = 0
         self._backoff.reset()
         self._health.well()
@@ -167,9 +175,17 @@ class Courier:
 class Couriers:
     """All couriers of a runner, one for each connection."""
 
-    def __init__(self, store: Store, clock: Clock, *, random: Uniform = randomness.uniform) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        tally: Tally | None = None,
+        random: Uniform = randomness.uniform,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._tally = tally or Tally()
         self._random = random
         self._served: dict[Connection[Sink], list[str]] = {}
         self._by_name: dict[str, Courier] = {}
@@ -189,7 +205,14 @@ class Couriers:
     def start(self) -> None:
         """Start them all."""
         for connection, names in self._served.items():
-            courier = Courier(names, connection, self._store, self._clock, random=self._random)
+            courier = Courier(
+                names,
+                connection,
+                self._store,
+                self._clock,
+                tally=self._tally,
+                random=self._random,
+            )
             self._by_name |= dict.fromkeys(names, courier)
             courier.start()
 

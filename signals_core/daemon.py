@@ -23,10 +23,12 @@ from signals_core.connections import Connection
 from signals_core.courier import Couriers
 from signals_core.errands import Errands, Told
 from signals_core.errors import Unavailable, reason_of
+from signals_core.facts import CollectorFacts, Facts
 from signals_core.lanes import Lane
 from signals_core.member import Agenda, Member, Turn
 from signals_core.plugin import Sink, Source
 from signals_core.store import CoverageKey, Store, StoreError
+from signals_core.tally import Tally
 from signals_core.timer import Timer
 from signals_core.versions import Versions
 
@@ -45,17 +47,25 @@ class Daemon:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, versions: Versions, *, on_schedule: bool = True
+        self,
+        store: Store,
+        clock: Clock,
+        versions: Versions,
+        tally: Tally,
+        *,
+        on_schedule: bool = True,
     ) -> None:
         self._store = store
         self._clock = clock
         self._versions = versions
+        self._tally = tally
         self._on_schedule = on_schedule
         self._timer = Timer(clock)
-        self._couriers = Couriers(store, clock)
+        self._couriers = Couriers(store, clock, tally=tally)
         self._attempts = Attempts(
-            store, clock, versions, on_pending=self._couriers.wake, on_given_up=self._end_turn
-        )
+            store, clock, versions, tally,
+            on_pending=self._couriers.wake, on_given_up=self._end_turn,
+        )  # fmt: skip
         self._members: dict[str, Member] = {}
         self._lanes: dict[int, Lane] = {}
         self._changed = Condition()
@@ -74,13 +84,14 @@ class Daemon:
         state_dir: Path,
         clock: Clock,
         versions: Versions,
+        tally: Tally,
         wait_lock: float,
         *,
         on_schedule: bool = True,
     ) -> Self:
         """Take hold of the state directory. Raises `StoreError`."""
         store = Store.open(state_dir, wait_seconds=wait_lock)
-        return cls(store, clock, versions, on_schedule=on_schedule)
+        return cls(store, clock, versions, tally, on_schedule=on_schedule)
 
     def add(
         self,
@@ -157,6 +168,36 @@ class Daemon:
             raise Unavailable("a sink does not take what was read: it stays pending")
         return progress
 
+    def facts(self) -> Facts:
+        """Return what is known here and not in the store. Waits for nothing."""
+        return Facts(
+            at=self._clock.now(),
+            pass_age=self._clock.monotonic() - self._timer.passed_at,
+            collectors={key: self._facts_of(each) for key, each in dict(self._members).items()},
+            sinks=self._couriers.names,
+            tally=self._tally,
+            commits=self._store.commits,
+            store_trouble=self._store.trouble,
+            store_size_bytes=self._store.size_bytes,
+            outbox_limit_bytes=self._store.limit_bytes,
+        )
+
+    def try_store(self) -> None:
+        """Write to the store, changing nothing. Raises `StoreError` when it cannot be written."""
+        self._store.try_to_write()
+
+    def _facts_of(self, member: Member) -> CollectorFacts:
+        agenda, turn = member.agenda, member.turn
+        windows = agenda if isinstance(agenda, Windows) else None
+        return CollectorFacts(
+            collector=member.collector,
+            next_run=self._timer.next_run(member.collector.id),
+            running_since=None if turn is None else turn.began,
+            coverage=None if windows is None else windows.coverage,
+            horizon=None if windows is None else windows.horizon,
+            watermark=member.watermark,
+        )
+
     def _join(self, lanes: list[Lane], deadline: float) -> bool:
         done = [lane.join(deadline - self._clock.monotonic()) for lane in lanes]
         return all(done)
@@ -195,7 +236,7 @@ class Daemon:
 
     def _fire(self, member: Member, tick: datetime) -> None:
         now = max(self._clock.now(), tick)
-        turn = Turn()
+        turn = Turn(began=now)
         with member.lock:
             if member.turn is not None:
                 member.agenda.meanwhile(now)

@@ -6,6 +6,7 @@
     ├── RowError          rows that cannot become metrics (also a ValueError)
     ├── NotDue            a window that cannot be read yet (also a ValueError)
     ├── PluginError       a type that cannot be used: unknown, broken or misdeclared
+    ├── CannotListen      an address that cannot be had
     ├── Cancelled         a read that was told to stop
     ├── Unavailable       a source or receiver that cannot be reached
     ├── RetryAfter        the same, and not before so many seconds
@@ -90,6 +91,10 @@ class PluginError(SignalsError):
         self.reason = reason
         self.remedy = remedy
         super().__init__(f"{reason} ({remedy})" if remedy else reason)
+
+
+class CannotListen(SignalsError):
+    """An address that cannot be listened on."""
 
 
 class Cancelled(SignalsError):

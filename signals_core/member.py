@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from threading import Lock
 
 from attrs import define, field
@@ -10,6 +11,7 @@ from attrs import define, field
 from signals_core.agenda import Snapshots, Windows
 from signals_core.collector import Collector
 from signals_core.connections import Connection
+from signals_core.facts import Watermark
 from signals_core.lanes import Lane
 from signals_core.plugin import Source
 from signals_core.store import CoverageKey, Outcome
@@ -21,11 +23,13 @@ Agenda = Snapshots | Windows
 class Turn:
     """A member's turn to run, its own while it lasts.
 
-    `outcome` is that of its one reading; None when it made none, for which `trouble` may be why.
+    `began` is when its tick came, None for past windows. `outcome` is that of its one reading; None
+    when it made none, for which `trouble` may be why.
     """
 
     outcome: Outcome | None = None
     trouble: str | None = None
+    began: datetime | None = None
     is_taken: bool = False
     is_over: bool = False
 
@@ -34,7 +38,8 @@ class Turn:
 class Member:
     """One collector in the daemon: its agenda, where it queues, and the run that is under way.
 
-    `lock` guards the agenda and `turn`. Only who has the turn changes the coverage.
+    `watermark` is what the source last showed. `lock` guards the agenda and `turn`. Only who has
+    the turn changes the coverage.
     """
 
     collector: Collector
@@ -44,6 +49,7 @@ class Member:
     sinks: tuple[str, ...]
     key: CoverageKey | None
     turn: Turn | None = None
+    watermark: Watermark | None = None
     lock: Lock = field(factory=Lock)
 
     @property

@@ -18,6 +18,7 @@ from signals_core.member import Member, Turn
 from signals_core.plugin import Request
 from signals_core.remarks import Remarks
 from signals_core.store import Outcome, Run, Store, StoreError
+from signals_core.tally import Tally
 from signals_core.window import Window, iso
 
 _log = logging.getLogger("signals")
@@ -37,12 +38,14 @@ class Outcomes:
         store: Store,
         clock: Clock,
         remarks: Remarks,
+        tally: Tally,
         *,
         on_pending: Callable[[Iterable[str]], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._remarks = remarks
+        self._tally = tally
         self._on_pending = on_pending
 
     def begun(
@@ -120,6 +123,7 @@ class Outcomes:
             if isinstance(agenda, Windows) and coverage:
                 agenda.coverage = coverage[2]
         turn.outcome = "unchanged" if committed.unchanged else "read"
+        self._count(evolve(done, outcome=turn.outcome))
         self._remarks.read(member.name, member.source, reading, committed)
         self._on_pending(committed.sent)
 
@@ -187,7 +191,12 @@ class Outcomes:
         with member.lock:
             agenda.coverage = after
 
+    def _count(self, run: Run) -> None:
+        seconds = run.milliseconds / 1000
+        self._tally.run(run.collector, run.outcome, seconds, rows=run.rows, metrics=run.metrics)
+
     def _record(self, run: Run) -> None:
+        self._count(run)
         try:
             self._store.record(run)
         except StoreError as error:
@@ -207,6 +216,7 @@ class Outcomes:
         if not count:
             return None
         self._remarks.dropped(member.name, count)
+        self._tally.dropped_ticks(member.collector.id, count)
         return f"dropped ticks that came meanwhile: {count}"
 
 

@@ -41,6 +41,11 @@ class Parcel:
         return {name: packed.end for name, packed in self.parts}
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """How many metrics there are of each outbox."""
+        return {name: len(packed) for name, packed in self.parts}
+
+    @property
     def last_line(self) -> bytes:
         """The last metric, with its line break."""
         lines = self.batch.json_lines()

@@ -22,12 +22,14 @@ from signals_core.errors import (
     Problem,
 )
 from signals_core.plugin import Sink, Source
+from signals_core.tally import Tally
 from signals_core.versions import Versions
 
 if TYPE_CHECKING:
     from signals_core.backfill import Progress
     from signals_core.config import Loaded
     from signals_core.daemon import Daemon
+    from signals_core.facts import Facts
 
 
 class Runner:
@@ -62,6 +64,7 @@ class Runner:
                 name: self._sinks.add(sink, 1) for name, sink in each.sinks.items()
             }
         self._versions = Versions()
+        self._tally = Tally()
 
     @classmethod
     def load(
@@ -153,6 +156,17 @@ class Runner:
         finally:
             self.stop(deadline)
 
+    def facts(self) -> Facts | None:
+        """Return what a started runner knows of itself; None before `start` and after `stop`."""
+        daemon = self._daemon
+        return None if daemon is None else daemon.facts()
+
+    def try_store(self) -> None:
+        """Have a started runner write to its store, changing nothing. Raises `StoreError`."""
+        daemon = self._daemon
+        if daemon is not None:
+            daemon.try_store()
+
     def backfill(
         self,
         name: str,
@@ -207,8 +221,9 @@ class Runner:
         if self._state_dir is None:
             raise ValueError("a runner that is started needs a state_dir")
         daemon = Daemon.open(
-            self._state_dir, self._clock, self._versions, wait_lock, on_schedule=on_schedule
-        )
+            self._state_dir, self._clock, self._versions, self._tally, wait_lock,
+            on_schedule=on_schedule,
+        )  # fmt: skip
         try:
             for each in collectors:
                 daemon.add(each, self._source_of[each.name], self._sinks_of[each.name])

@@ -85,6 +85,11 @@ class Timer:
             if key in self._jobs:
                 self._tell(self._jobs[key])
 
+    def next_run(self, key: str) -> datetime | None:
+        """Return when a job fires next, as far as that is known; None when it is gone."""
+        job = self._jobs.get(key)
+        return None if job is None else job.next_run
+
     def remove(self, key: str) -> None:
         """Remove a job, if it is there: it fires no more, but for a call that is under way."""
         with self._changed:

@@ -103,14 +103,15 @@ class _Suspect:
 class Triage:
     """Brings an outbox to a sink, step by step, and finds out what is refused and why.
 
-    `write` returns None when all is taken, the refusal otherwise; what it raises goes through:
-    make a pause, call `interrupt`, and go on. `pick(n)` returns a number below n, at random.
+    `write` is told how many metrics of a batch are new of which outbox. It returns None when all
+    is taken, the refusal otherwise; what it raises goes through: make a pause, call `interrupt`,
+    and go on. `pick(n)` returns a number below n, at random.
     """
 
     def __init__(
         self,
         outbox: Outbox,
-        write: Callable[[Batch], Rejected | None],
+        write: Callable[[Batch, Mapping[str, int]], Rejected | None],
         pick: Callable[[int], int],
     ) -> None:
         self.suspended = False
@@ -124,7 +125,7 @@ class Triage:
         self._patience = 1
         self._ends: Mapping[str, Position] = {}
         self._seen: Mapping[str, Position] = {}
-        self._witness: bytes | None = None
+        self._witness: tuple[bytes, str] | None = None
 
     def step(self) -> Progress:
         """Do what is next: as a rule one write. Raises what `write` raises."""
@@ -229,7 +230,8 @@ class Triage:
     def _ask_witness(self) -> bool:
         if self._witness is None:
             return False
-        self._is_proved = self._write(Batch.of_lines(self._witness)) is None
+        line, name = self._witness
+        self._is_proved = self._write(Batch.of_lines(line), {name: 0}) is None
         return self._is_proved
 
     def _suspend(self) -> None:
@@ -269,10 +271,10 @@ class Triage:
         return [(parcel.select(guilty), reason_of(refusal))]
 
     def _attempt(self, parcel: Parcel) -> Rejected | None:
-        refusal = self._write(parcel.batch)
+        refusal = self._write(parcel.batch, parcel.counts)
         if refusal is None:
             self.suspended, self._is_proved = False, True
-            self._witness = parcel.last_line
+            self._witness = parcel.last_line, parcel.parts[-1][0]
             self._outbox.acknowledge(parcel)
         return refusal
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from signals_core.cli.listen import access_to, listen_options, listening
 from signals_core.cli.options import DURATION
 from signals_core.cli.output import Output
 from signals_core.cli.state import left_out
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from signals_core.config import Loaded
     from signals_core.runner import Runner
+    from signals_core.web.server import Address
 
 # Starts and stops are shown at every level, as events like any other.
 _log = logging.getLogger("signals.run")
@@ -55,6 +57,7 @@ _SAME_MOMENT = 0.2
     default="text",
     help="How events are written on standard error.  [default: text]",
 )
+@listen_options
 @state_options
 @click.make_pass_decorator(Output)
 def run(
@@ -63,7 +66,9 @@ def run(
     wait_lock: timedelta,
     deadline: timedelta,
     log_format: str,
+    listen: Address | None,
     *,
+    listen_insecure: bool,
     strict: bool,
 ) -> int:
     """Read collectors as they fall due, and deliver, until told to stop.
@@ -78,14 +83,16 @@ def run(
     Examples:
       signals run
       signals run shop/ --state-dir /var/lib/signals --log-format json
+      signals run --listen 127.0.0.1:9464
     """
     from signals_core.cli.choice import sound
-    from signals_core.errors import reason_of
+    from signals_core.errors import CannotListen, reason_of
     from signals_core.runner import Runner
     from signals_core.store import StoreError
 
     output.listen_to_logs(log_format)
     _log.setLevel(logging.DEBUG if output.verbose > 1 else logging.INFO)
+    access = access_to(listen, insecure=listen_insecure)
     told = _told_to_stop()
     loaded = target.load()
     collectors = sound(loaded)
@@ -95,12 +102,18 @@ def run(
         return 2
     folder = target.state_dir(loaded)
     try:
-        with Runner(collectors, state_dir=folder) as runner:
+        with (
+            Runner(collectors, state_dir=folder) as runner,
+            listening(access, runner, folder, loaded),
+        ):
             if _start(runner, told, wait_lock.total_seconds()):
                 _log.info("runs %s, state in %s", counted(len(collectors), "collector"), folder)
                 told.wait()
                 _log.info("stopping")
             runner.stop(deadline.total_seconds())
+    except CannotListen as error:
+        _log.error("%s", error)
+        return 2
     except StoreError as error:
         output.trace(error)
         _log.error("%s", reason_of(error))

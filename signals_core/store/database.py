@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
+from time import perf_counter
 
 from signals_core.store import schema
 from signals_core.store.errors import StoreError, damaged, explained, no_locks
+from signals_core.tally import COMMIT_SECONDS, Histogram
 
 _BUSY_SECONDS = 30.0
 _LOG_BYTES = 64 << 20  # what the log shrinks to after a burst
@@ -18,12 +20,18 @@ Connection = sqlite3.Connection
 
 
 class Database:
-    """One connection, used by one thread at a time."""
+    """One connection, used by one thread at a time.
+
+    `commits` counts how long transactions took that wrote, the wait for their turn included;
+    `trouble` is why the last of them failed, None when it did not.
+    """
 
     def __init__(self, path: Path, connection: Connection) -> None:
         self.path = path
         self._connection = connection
         self._lock = RLock()
+        self.commits = Histogram(COMMIT_SECONDS)
+        self.trouble: str | None = None
 
     @classmethod
     def write(cls, path: Path) -> Database:
@@ -79,8 +87,16 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Write all of what is done inside, or nothing."""
-        with self._within("BEGIN IMMEDIATE") as connection:
-            yield connection
+        began = perf_counter()
+        try:
+            with self._within("BEGIN IMMEDIATE") as connection:
+                yield connection
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = None
+        with self._lock:
+            self.commits.observe(perf_counter() - began)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -14,16 +14,20 @@ from signals_core.store.errors import explained
 from signals_core.store.lock import StateLock
 from signals_core.store.outbox import Outbox
 from signals_core.store.readings import Readings
+from signals_core.store.recent import Recent
 from signals_core.store.requests import Requests
 from signals_core.store.retention import Retention
 from signals_core.store.runs import Runs
 from signals_core.store.sinks import Sinks
+from signals_core.tally import Histogram
 
 _FILE = "store.db"
 _LIMIT_BYTES = 1 << 30
 
 
-class Store(Coverages, Versions, Readings, Outbox, DeadLetters, Sinks, Runs, Requests, Retention):
+class Store(
+    Coverages, Versions, Readings, Outbox, DeadLetters, Sinks, Runs, Recent, Requests, Retention
+):
     """The state of one state directory. Its functions are transactions, safe to call from threads.
 
     Make one with `Store.open`, in the one process that writes, or with `Store.look` beside it.
@@ -64,6 +68,27 @@ class Store(Coverages, Versions, Readings, Outbox, DeadLetters, Sinks, Runs, Req
         Raises `StoreError` where there is none.
         """
         return cls(Database.read(folder / _FILE))
+
+    @property
+    def commits(self) -> Histogram:
+        """How long transactions took that wrote, since the store was opened."""
+        return self._database.commits
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last transaction that wrote failed; None when it did not."""
+        return self._database.trouble
+
+    @property
+    def limit_bytes(self) -> int:
+        """The bound of the outbox of each sink, dead letters included."""
+        return self._limit_bytes
+
+    def try_to_write(self) -> None:
+        """Write to the disk, and change nothing. Raises `StoreError` when that cannot be."""
+        with self._database.transaction() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")
 
     def close(self) -> None:
         """Close the store and let the directory go; may be called twice."""

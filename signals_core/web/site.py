@@ -1,0 +1,35 @@
+"""What a daemon serves, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import define, field
+
+from signals_core.clock import Clock, SystemClock
+from signals_core.facts import Configured
+from signals_core.runner import Runner
+from signals_core.web.app import Answer, App, Guard
+from signals_core.web.health import Probes
+
+
+@define(eq=False)
+class Site:
+    """The daemon that is shown: its runner, which may be started later, and its configuration.
+
+    `configured` is replaced when the configuration is read again.
+    """
+
+    runner: Runner
+    state_dir: Path
+    configured: Configured
+    clock: Clock = field(factory=SystemClock)
+
+    def app(self, guard: Guard = lambda _: None) -> App:
+        """Return the application; `guard` may refuse a request."""
+        return App(self._routes(), guard)
+
+    def _routes(self) -> Mapping[str, Answer]:
+        probes = Probes(self.runner, self.clock)
+        return {"/healthz": probes.alive, "/readyz": probes.ready}
