@@ -184,3 +184,20 @@ def test_where_nothing_can_be_made(signals: Signals, project: Path, tmp_path: Pa
     assert gone.returncode == 2
     assert gone.stderr.startswith("signals-x: ")
     assert gone.stderr.endswith(" (nothing was made)\n")
+
+
+def test_a_disk_that_is_full(signals: Signals, project: Path) -> None:
+    """What cannot be written whole is not there at all."""
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))"
+    program = f"{limited}; sys.argv[1:] = ['plugin', 'new', 'x']; from signals_core.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program],
+        cwd=project,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, "signals-x: File too large (nothing was made)\n")
+    assert list(project.iterdir()) == []

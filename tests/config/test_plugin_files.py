@@ -91,6 +91,7 @@ def test_paths_are_relative_to_the_project(project, monkeypatch):
         (None, "mine.py: cannot be read: No such file or directory (paths are relative to the project file)"),
         ("\n\nimport nowhere_at_all\n", "mine.py:3: its import failed: ModuleNotFoundError: No module named 'nowhere_at_all' (install it; a file beside this one is not found: make a distribution of the two)"),
         ("\nx = 1 / 0\n", "mine.py:2: its import failed: ZeroDivisionError: division by zero (mend it)"),
+        ("def f():\n    return 1 / 0\nf()\n", "mine.py:2: its import failed: ZeroDivisionError: division by zero (mend it)"),
         ("\n\ndef f(:\n", "mine.py:3: its import failed: SyntaxError: invalid syntax (mine.py, line 3) (mend it)"),
         ("import sys\nsys.exit(3)", "mine.py:2: its import failed: SystemExit: 3 (mend it)"),
         ("x = 1", "mine.py: it has no hook (decorate signals_register_sources (…) with @hookimpl)"),

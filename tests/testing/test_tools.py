@@ -28,7 +28,7 @@ from signals_core import (
 from signals_core.testing import Harness, RecordingSink, RowsSource, SimulatedClock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HOURS = [{"at": f"2026-01-01T{hour:02}:30", "value": hour} for hour in range(24)]
+HOURS = [{"at": f"2026-01-01T{hour:02}:00", "value": hour} for hour in range(24)]
 
 
 @define
@@ -74,10 +74,10 @@ def test_a_snapshot_runs_by_its_schedule():
 def test_hurry():
     """In a hurry everything happens at whole minutes, and nothing is left out."""
     with Harness(schedule=Quarterly()) as harness:
-        harness.advance(minutes=1)
+        harness.advance(seconds=90)
         harness.hurry(hours=24)
         assert [each.timestamp.second for each in harness.metrics[1:]] == [0] * 96
-        assert harness.clock.now() == START + timedelta(hours=24, minutes=1)
+        assert harness.clock.now() == START + timedelta(hours=24, seconds=90)
 
 
 def test_each_minute_by_default():
@@ -136,12 +136,12 @@ def test_the_newest_of_each_uuid():
     source = RowsSource([{"value": 1, "of": "a"}, {"value": 2, "of": "b"}])
     with Harness(source=source, grain="1d") as harness:
         first = harness.invoke().metrics
-        source.rows = [{"value": 5, "of": "a"}]
+        source.rows = [{"value": 0, "of": "a"}]
         second = harness.invoke().metrics
         newest = harness.sink.newest
-        assert [newest[each.uuid].value for each in first] == [5, 2]
+        assert [newest[each.uuid].value for each in first] == [0, 2]
         harness.sink.batches.reverse()
-        assert harness.sink.newest[second[0].uuid].value == 5
+        assert harness.sink.newest[second[0].uuid].value == 0
 
 
 def test_what_waits_is_given_time():

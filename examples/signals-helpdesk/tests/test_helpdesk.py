@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -16,6 +21,14 @@ from signals_helpdesk.source import HelpDesk
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = datetime(2026, 1, 2, tzinfo=UTC)
+COLLECTOR = """
+name: desk.tickets.1d
+metric: {{name: desk.tickets, type: COUNT}}
+grain: 1d
+window: {{start: 2026-01-01}}
+source: {{type: helpdesk, config: {{uri: "{uri}", token: "${{HELPDESK_TOKEN}}", by: queue}}}}
+sinks: {{console: {{type: console}}}}
+"""
 
 
 @pytest.fixture
@@ -117,3 +130,23 @@ def test_days(source: HelpDesk, desk: Desk) -> None:
         harness.advance(minutes=5)
         counted = [(m.grain_datetime.day, m.tags["queue"], m.value) for m in harness.metrics]
     assert counted == [(1, "sales", 2), (1, "support", 2), (2, "support", 1)]
+
+
+def test_from_the_command_line(desk: Desk, tmp_path: Path) -> None:
+    """A collector, a token in the environment and one command give a number."""
+    (tmp_path / "tickets.yaml").write_text(COLLECTOR.format(uri=desk.uri))
+    done = subprocess.run(
+        [sys.executable, "-m", "signals_core", "config", "invoke", "-c", ".", "--at", "2026-01-01"],
+        cwd=tmp_path,
+        env={**os.environ, "HELPDESK_TOKEN": TOKEN},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(each["tags"], each["value"]) for each in metrics] == [
+        ({"queue": "sales"}, 2),
+        ({"queue": "support"}, 2),
+    ]
