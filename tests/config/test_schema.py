@@ -18,7 +18,7 @@ from typing import get_args, get_origin
 import attrs
 import pytest
 from attrs import define, field, validators
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
@@ -248,6 +248,10 @@ def agrees(pattern, text, takes):
 
 
 @given(st.text("01.5hmsdwq y", max_size=6))
+@example("0")
+@example("00")
+@example("0s")
+@example("48h")
 def test_patterns_of_durations_and_grains(text):
     """The patterns match what the parsers read, but for what is finer than a microsecond."""
     for pattern, parse in [(patterns.DURATION, parse_duration), (patterns.GRAIN, Grain.parse)]:
