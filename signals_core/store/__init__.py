@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from signals_core.store.errors import StoreError, StoreFull, StoreLocked
+from signals_core.store.recent import Seen
 from signals_core.store.records import (
     Committed,
     CoverageKey,
@@ -19,7 +20,6 @@ from signals_core.store.records import (
     Run,
     Settled,
 )
-from signals_core.store.recent import Seen
 from signals_core.store.store import Store
 
 __all__ = [

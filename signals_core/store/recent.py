@@ -14,6 +14,20 @@ from signals_core.store.records import Run, micros, moment
 from signals_core.store.runs import SELECT, run_of
 from signals_core.window import Window
 
+_LATEST = f"""
+    WITH RECURSIVE chain (run, previous, depth) AS (
+        SELECT run.id, run.previous, 1
+        FROM json_each(?) AS wanted
+        JOIN collector ON collector.id = wanted.value
+        JOIN run ON run.id = last_run
+        UNION ALL
+        SELECT run.id, run.previous, depth + 1
+        FROM chain JOIN run ON run.id = chain.previous
+        WHERE depth < ?
+    )
+    {SELECT} WHERE run.id IN (SELECT run FROM chain) ORDER BY run.id
+"""
+
 
 @frozen
 class Seen:
@@ -70,22 +84,7 @@ class Recent:
         wanted = list(ids)
         found: dict[str, list[Run]] = {id_: [] for id_ in wanted}
         with self._database.snapshot() as connection:
-            rows = connection.execute(
-                f"""
-                WITH RECURSIVE chain (run, previous, depth) AS (
-                    SELECT run.id, run.previous, 1
-                    FROM json_each(?) AS wanted
-                    JOIN collector ON collector.id = wanted.value
-                    JOIN run ON run.id = last_run
-                    UNION ALL
-                    SELECT run.id, run.previous, depth + 1
-                    FROM chain JOIN run ON run.id = chain.previous
-                    WHERE depth < ?
-                )
-                {SELECT} WHERE run.id IN (SELECT run FROM chain) ORDER BY run.id
-                """,
-                (json.dumps(wanted), limit),
-            ).fetchall()
+            rows = connection.execute(_LATEST, (json.dumps(wanted), limit)).fetchall()
         for run in map(run_of, rows):
             found[run.collector].append(run)
         return found
