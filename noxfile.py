@@ -197,6 +197,7 @@ def wheels(session: nox.Session) -> None:
     for folder, type_name in DISTRIBUTIONS.items():
         check_contents(session, built, folder)
         check_alone(session, built, folder, type_name)
+    check_strangers(session, built)
     check_kit(session, built)
 
 
@@ -246,6 +247,37 @@ def check_kit(session: nox.Session, built: Path) -> None:
     with session.chdir(outside):
         kit = ("pytest", "-q", "-c", os.devnull, "--confcutdir", ".", "test_conformance.py")
         session.run(python, "-m", *kit, external=True)
+
+
+def check_strangers(session: nox.Session, built: Path) -> None:
+    """Build plugins against the core's wheel alone, as others do, and run their own tests.
+
+    One is the third party's example, the other what `signals plugin new` makes.
+    """
+    built = built.resolve()
+    home = built / "alone" / "strangers"
+    python, signals = (str(home / "bin" / program) for program in ("python", "signals"))
+    session.run("python", "-m", "venv", "--without-pip", str(home))
+    pip = ("python", "-m", "pip", "--python", python, "install", "--quiet")
+    session.run(*pip, f"{built / release_of('.')}-py3-none-any.whl[testing]")
+    with session.chdir(built):
+        session.run(signals, "plugin", "new", "made", external=True)
+    folders = (ROOT / "examples" / "signals-helpdesk", built / "signals-made")
+    for folder in folders:
+        build = (
+            "python",
+            "-m",
+            "build",
+            "--no-isolation",
+            "--wheel",
+            "--outdir",
+            str(built / "of"),
+        )
+        session.run(*build, str(folder), silent=True)
+    session.run(*pip, *map(str, (built / "of").glob("*.whl")))
+    for folder in folders:
+        with session.chdir(folder):
+            session.run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", external=True)
 
 
 def package_of(folder: str) -> str:
