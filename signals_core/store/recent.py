@@ -26,7 +26,7 @@ _LATEST = f"""
         WHERE depth < ?
     )
     {SELECT} WHERE run.id IN (SELECT run FROM chain) ORDER BY run.id
-"""
+"""  # noqa: S608 - it is put together from constants
 
 
 @frozen
