@@ -15,10 +15,13 @@ from signals_core.store.records import (
     OutboxLine,
     Outcome,
     Packed,
+    Paused,
+    PauseOf,
     Position,
     Requested,
     Run,
     Settled,
+    TakenUp,
 )
 from signals_core.store.store import Store
 
@@ -33,6 +36,8 @@ __all__ = [
     "OutboxLine",
     "Outcome",
     "Packed",
+    "PauseOf",
+    "Paused",
     "Position",
     "Requested",
     "Run",
@@ -42,4 +47,5 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreLocked",
+    "TakenUp",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple
@@ -16,6 +16,8 @@ Outcome = Literal["read", "unchanged", "failed", "unreachable", "cancelled", "sk
 
 #: A collector's id, its grain in canonical text, and the zone of a calendar grain ("" otherwise).
 CoverageKey = tuple[str, str, str]
+
+PauseOf = Literal["collector", "source"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -254,3 +256,31 @@ class Requested:
     outcome: str | None
     progress: Mapping[str, Any] | None
     finished: datetime | None
+
+
+@frozen(kw_only=True)
+class Paused:
+    """What is not read until `until`, or until someone says so: a collector by its id, or a source.
+
+    A source is one that collectors share, by its name.
+    """
+
+    of: PauseOf
+    name: str
+    since: datetime
+    until: datetime | None = None
+    reason: str | None = None
+
+
+@frozen(kw_only=True)
+class TakenUp:
+    """How the configuration was read last, at start or since, and whether it is what runs.
+
+    `kept_back` names the collectors that go on in an earlier form because of a mistake; `problems`
+    are the mistakes, each in one line.
+    """
+
+    read_at: datetime
+    is_taken: bool
+    kept_back: Sequence[str] = ()
+    problems: Sequence[str] = ()

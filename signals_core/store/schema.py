@@ -17,13 +17,13 @@ from signals_core.store.upgrades import UPGRADES
 #: The version of the tables below, kept in the file. A change here is a new number, a step in
 #: `upgrades` (which makes a table anew, so that an upgraded file is like a new one), and a file of
 #: the old version among the fixtures of the tests.
-VERSION = 2
+VERSION = 3
 
 #: Marks the file as ours ("SIGN"), so that no other program's database is taken for a store.
 APPLICATION = 0x5349474E
 
 _WHOLE_CHECK_BYTES = 32 << 20
-_SMALL_TABLES = ("collector", "coverage", "level", "span", "failure", "sink", "request")
+_SMALL_TABLES = ("collector", "coverage", "level", "span", "failure", "sink", "request", "pause")
 
 TABLES = """
 -- `version` is the high-water mark: no later reading may have an earlier timestamp. Its last run
@@ -161,6 +161,23 @@ CREATE TABLE request (
     outcome   TEXT,
     progress  TEXT,
     finished  INTEGER
+);
+
+-- What is not read until then, or until someone says so: `kind` is collector or source.
+CREATE TABLE pause (
+    kind   TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    since  INTEGER NOT NULL,
+    until  INTEGER,
+    reason TEXT,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+-- One row: how the configuration was read last. `kept_back` and `problems` are lists in JSON.
+CREATE TABLE configuration (
+    read_at   INTEGER NOT NULL,
+    taken     INTEGER NOT NULL,
+    kept_back TEXT NOT NULL,
+    problems  TEXT NOT NULL
 );
 """
 

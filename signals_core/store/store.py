@@ -13,6 +13,7 @@ from signals_core.store.dead import DeadLetters
 from signals_core.store.errors import explained
 from signals_core.store.lock import StateLock
 from signals_core.store.outbox import Outbox
+from signals_core.store.pauses import Pauses
 from signals_core.store.readings import Readings
 from signals_core.store.recent import Recent
 from signals_core.store.requests import Requests
@@ -26,7 +27,17 @@ _LIMIT_BYTES = 1 << 30
 
 
 class Store(
-    Coverages, Versions, Readings, Outbox, DeadLetters, Sinks, Runs, Recent, Requests, Retention
+    Coverages,
+    Versions,
+    Readings,
+    Outbox,
+    DeadLetters,
+    Sinks,
+    Runs,
+    Recent,
+    Requests,
+    Pauses,
+    Retention,
 ):
     """The state of one state directory. Its functions are transactions, safe to call from threads.
 

@@ -71,5 +71,22 @@ INSERT INTO sink SELECT number, name, configured, metrics, bytes, ifnull((
 DROP TABLE sink_1;
 """
 
+_TO_3 = """
+CREATE TABLE pause (
+    kind   TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    since  INTEGER NOT NULL,
+    until  INTEGER,
+    reason TEXT,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE TABLE configuration (
+    read_at   INTEGER NOT NULL,
+    taken     INTEGER NOT NULL,
+    kept_back TEXT NOT NULL,
+    problems  TEXT NOT NULL
+);
+"""
+
 #: From each version the statements that lead to the next.
-UPGRADES: Mapping[int, str] = {1: _TO_2}
+UPGRADES: Mapping[int, str] = {1: _TO_2, 2: _TO_3}

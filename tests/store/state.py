@@ -16,10 +16,21 @@ from attrs import evolve
 
 from signals_core import WindowPolicy
 from signals_core.coverage import Coverage
-from signals_core.store import Item, Letter, Run, Store
+from signals_core.store import Item, Letter, Paused, Run, Store, TakenUp
 from store.made import HOUR, KEY, SECOND, START, commit, reading, window
 
 _POLICY = WindowPolicy(start=START, revise=[HOUR, 24 * HOUR])
+
+PAUSED = Paused(
+    of="collector",
+    name="shop.orders",
+    since=window(8).end,
+    until=window(9).end,
+    reason="audit",
+)
+TAKEN = TakenUp(
+    read_at=window(8).end, is_taken=True, kept_back=["orders"], problems=["orders.yaml:1: no"]
+)
 
 
 def coverage() -> Coverage:
@@ -61,6 +72,8 @@ def fill(store: Store) -> None:
     asked = store.request("backfill", {"name": "shop.orders"}, at=window(7).end)
     store.finish_request(asked, "done", {"done": 9}, at=window(8).end)
     store.request("retry", {"sink": "lake"}, at=window(8).end)
+    store.pause("collector", ["shop.orders"], at=PAUSED.since, until=PAUSED.until, reason="audit")
+    store.take_up(TAKEN)
 
 
 def main(target: str) -> None:

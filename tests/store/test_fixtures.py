@@ -12,7 +12,7 @@ import pytest
 
 from signals_core.store import Store, schema
 from store.made import HOUR, KEY, SECOND, START, commit, reading, told, window
-from store.state import coverage, fill
+from store.state import PAUSED, TAKEN, coverage, fill
 
 _FIXTURES = sorted(Path(__file__).with_name("fixtures").glob("*.db"))
 
@@ -54,6 +54,10 @@ def test_files_of_every_version(file, folder):
     shutil.copyfile(file, folder / "store.db")
     with Store.open(folder) as store:
         check_state(store)
+        if file.stem >= "version-3":
+            assert store.pauses(PAUSED.since) == [PAUSED] and store.taken_up() == TAKEN
+        else:
+            assert store.pauses(PAUSED.since) == [] and store.taken_up() is None
 
 
 def test_today(store):
