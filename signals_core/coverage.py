@@ -25,6 +25,9 @@ Span = tuple[datetime, datetime]
 
 #: Later than any window that is ever read, and far enough from the end of the calendar.
 LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_HALF_A_DAY = timedelta(hours=12)
+_DAYS = {"1d": 1, "1w": 7}
+_MONTHS = {"1mo": 1, "1q": 3, "1y": 12}
 _MOMENT = timedelta(microseconds=1)
 
 
@@ -280,11 +283,22 @@ def within(grain: Grain, spans: Iterable[Span]) -> tuple[int, Span | None]:
         window = next(grain.windows(start, end), None)
         if window is None:
             continue
-        length = window.end - window.start
-        count += (
-            sum(1 for _ in grain.windows(start, end))
-            if grain.is_calendar
-            else (end - window.start) // length
-        )
         first, last = first or window, next(grain.backwards(start, end))
+        count += _from_to(grain, window, last)
     return count, (first.start, last.end) if first and last else None
+
+
+def _from_to(grain: Grain, first: Window, last: Window) -> int:
+    """Return how many windows there are from one to another, both included."""
+    span, local = last.end - first.start, last.local_end - first.local_start
+    if not grain.is_calendar:
+        return span // (first.end - first.start)
+    if abs(local - span) > _HALF_A_DAY:  # the date line was moved: there is a day too few
+        return sum(1 for _ in grain.windows(first.start, last.end))
+    if grain.text in _DAYS:
+        return local.days // _DAYS[grain.text]
+    years, months = (
+        last.local_end.year - first.local_start.year,
+        last.local_end.month - first.local_start.month,
+    )
+    return (12 * years + months) // _MONTHS[grain.text]

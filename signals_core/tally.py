@@ -62,6 +62,14 @@ class Tally:
         self.writes: dict[str, WriteTally] = {}
         self._lock = Lock()
 
+    def runs_of(self, collector: str) -> RunTally:
+        """Return what was counted of a collector, by its id."""
+        return self.runs.get(collector) or RunTally()
+
+    def writes_of(self, sink: str) -> WriteTally:
+        """Return what was counted of a sink."""
+        return self.writes.get(sink) or WriteTally()
+
     def run(
         self,
         collector: str,

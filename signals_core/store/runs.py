@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -74,6 +75,14 @@ class Runs:
         with self._database.snapshot() as connection:
             rows = connection.execute(f"{SELECT} WHERE run.id IN ({_LAST_OF_EACH})").fetchall()
         return {run.collector: run for run in map(run_of, rows)}
+
+    def last_successes(self) -> dict[str, datetime]:
+        """Return when the last run of each collector began that succeeded, by its id."""
+        with self._database.snapshot() as connection:
+            rows = connection.execute(
+                "SELECT collector.id, started FROM collector JOIN run ON run.id = last_read"
+            ).fetchall()
+        return {collector: moment(started) for collector, started in rows}
 
     def find(self, uuid: UUID) -> list[Found]:
         """Return every retained version of a metric, newest first.

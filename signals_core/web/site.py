@@ -12,6 +12,7 @@ from signals_core.facts import Configured
 from signals_core.runner import Runner
 from signals_core.web.app import Answer, App, Guard
 from signals_core.web.health import Probes
+from signals_core.web.telemetry import Telemetry
 
 
 @define(eq=False)
@@ -32,4 +33,9 @@ class Site:
 
     def _routes(self) -> Mapping[str, Answer]:
         probes = Probes(self.runner, self.clock)
-        return {"/healthz": probes.alive, "/readyz": probes.ready}
+        telemetry = Telemetry(self.runner, self.state_dir, lambda: self.configured)
+        return {
+            "/healthz": probes.alive,
+            "/readyz": probes.ready,
+            "/metrics": telemetry.answer,
+        }

@@ -1,0 +1,90 @@
+"""How a collector is in numbers, from what the daemon knows: cheap enough for every scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import define, field, frozen
+
+from signals_core.agenda import tick_after
+from signals_core.collector import Collector
+from signals_core.coverage import Coverage, within
+from signals_core.facts import CollectorFacts, Facts
+
+
+@frozen(kw_only=True)
+class Condition:
+    """How one collector is; None for what does not apply to it, or is not known.
+
+    The names are those of the telemetry.
+    """
+
+    last_success_timestamp_seconds: float | None = None
+    late_seconds: float | None = None
+    read_until_timestamp_seconds: float | None = None
+    watermark_timestamp_seconds: float | None = None
+    watermark_age_seconds: float | None = None
+    missing_windows: int | None = None
+    failed_windows: int | None = None
+    skipped_windows: int | None = None
+
+
+@define(eq=False)
+class Conditions:
+    """Tells how collectors are, again and again: what a schedule answers is kept."""
+
+    _missed: dict[str, tuple[Collector, datetime, datetime]] = field(factory=dict)
+
+    def of(self, facts: Facts, successes: Mapping[str, datetime]) -> dict[str, Condition]:
+        """Return the condition of each collector, by its id."""
+        return {
+            id_: self._of_one(each, successes.get(id_), facts.at)
+            for id_, each in facts.collectors.items()
+        }
+
+    def _of_one(self, facts: CollectorFacts, success: datetime | None, now: datetime) -> Condition:
+        if facts.coverage is not None:
+            return _of_windows(facts, facts.coverage, success, now)
+        if success is None:
+            return Condition()
+        late = now - self._missed_tick(facts.collector, success)
+        return Condition(
+            last_success_timestamp_seconds=success.timestamp(),
+            late_seconds=max(late.total_seconds(), 0.0),
+        )
+
+    def _missed_tick(self, collector: Collector, success: datetime) -> datetime:
+        """Return the second tick after a success: by then there must have been another."""
+        known = self._missed.get(collector.id)
+        if known is not None and known[0] is collector and known[1] == success:
+            return known[2]
+        missed = tick_after(collector, tick_after(collector, success))
+        self._missed[collector.id] = collector, success, missed
+        return missed
+
+
+def _of_windows(
+    facts: CollectorFacts, coverage: Coverage, success: datetime | None, now: datetime
+) -> Condition:
+    policy, grain = facts.collector.window, facts.collector.buckets
+    assert policy is not None
+    assert grain is not None
+    covered, watermark = coverage.covered.spans, facts.watermark
+    missing = 0
+    if facts.horizon is not None:
+        due = min(now - policy.grace, facts.horizon)
+        missing, _ = within(grain, coverage.new_spans(due))
+    skipped, _ = within(grain, coverage.skipped.spans)
+    late = now - policy.grace - (covered[-1][1] if covered else coverage.start)
+    is_late = bool(missing or coverage.failures)
+    return Condition(
+        last_success_timestamp_seconds=None if success is None else success.timestamp(),
+        late_seconds=max(late.total_seconds(), 0.0) if is_late else 0.0,
+        read_until_timestamp_seconds=covered[-1][1].timestamp() if covered else None,
+        watermark_timestamp_seconds=None if watermark is None else watermark.shown.timestamp(),
+        watermark_age_seconds=None if watermark is None else watermark.age.total_seconds(),
+        missing_windows=missing,
+        failed_windows=len(coverage.failures),
+        skipped_windows=skipped,
+    )
