@@ -26,6 +26,7 @@ from benchmarks import (
     start,
     store,
     timer,
+    web,
 )
 from benchmarks.measure import Figure
 
@@ -58,6 +59,7 @@ ALONE: Measured = {
     "restart": outbox.restart,
     "timer-lag": timer.start_lag,
     "timer-cpu": timer.cpu,
+    "scrape": web.scrape,
 }
 WITH_POSTGRES: Measured = {
     "aggregate": postgres.aggregate,

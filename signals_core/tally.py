@@ -10,7 +10,7 @@ from threading import Lock
 
 from attrs import define, field
 
-RUN_SECONDS = (0.05, 0.25, 1.0, 5.0, 30.0, 120.0)
+RUN_SECONDS = (0.1, 1.0, 10.0, 60.0)  # few, since each collector has them
 WRITE_SECONDS = (0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0)
 COMMIT_SECONDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0)
 

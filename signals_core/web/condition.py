@@ -11,6 +11,7 @@ from signals_core.agenda import tick_after
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage, within
 from signals_core.facts import CollectorFacts, Facts
+from signals_core.window import Grain
 
 
 @frozen(kw_only=True)
@@ -31,10 +32,20 @@ class Condition:
 
 
 @define(eq=False)
-class Conditions:
-    """Tells how collectors are, again and again: what a schedule answers is kept."""
+class _Known:
+    """What was worked out for a collector, which stays as it is until its next success."""
 
-    _missed: dict[str, tuple[Collector, datetime, datetime]] = field(factory=dict)
+    collector: Collector
+    grain: Grain | None
+    success: datetime | None = None
+    missed_tick: datetime | None = None
+
+
+@define(eq=False)
+class Conditions:
+    """Tells how collectors are, again and again: what is slow to work out is kept."""
+
+    _known: dict[str, _Known] = field(factory=dict)
 
     def of(self, facts: Facts, successes: Mapping[str, datetime]) -> dict[str, Condition]:
         """Return the condition of each collector, by its id."""
@@ -43,33 +54,43 @@ class Conditions:
             for id_, each in facts.collectors.items()
         }
 
+    def _known_of(self, collector: Collector) -> _Known:
+        known = self._known.get(collector.id)
+        if known is None or known.collector is not collector:
+            known = self._known[collector.id] = _Known(collector, collector.buckets)
+        return known
+
     def _of_one(self, facts: CollectorFacts, success: datetime | None, now: datetime) -> Condition:
+        known = self._known_of(facts.collector)
         if facts.coverage is not None:
-            return _of_windows(facts, facts.coverage, success, now)
+            assert known.grain is not None
+            return _of_windows(facts, facts.coverage, known.grain, success, now)
         if success is None:
             return Condition()
-        late = now - self._missed_tick(facts.collector, success)
+        late = now - _missed_tick(known, success)
         return Condition(
             last_success_timestamp_seconds=success.timestamp(),
             late_seconds=max(late.total_seconds(), 0.0),
         )
 
-    def _missed_tick(self, collector: Collector, success: datetime) -> datetime:
-        """Return the second tick after a success: by then there must have been another."""
-        known = self._missed.get(collector.id)
-        if known is not None and known[0] is collector and known[1] == success:
-            return known[2]
-        missed = tick_after(collector, tick_after(collector, success))
-        self._missed[collector.id] = collector, success, missed
-        return missed
+
+def _missed_tick(known: _Known, success: datetime) -> datetime:
+    """Return the second tick after a success: by then there must have been another."""
+    if known.missed_tick is None or known.success != success:
+        known.missed_tick = tick_after(known.collector, tick_after(known.collector, success))
+        known.success = success
+    return known.missed_tick
 
 
 def _of_windows(
-    facts: CollectorFacts, coverage: Coverage, success: datetime | None, now: datetime
+    facts: CollectorFacts,
+    coverage: Coverage,
+    grain: Grain,
+    success: datetime | None,
+    now: datetime,
 ) -> Condition:
-    policy, grain = facts.collector.window, facts.collector.buckets
+    policy = facts.collector.window
     assert policy is not None
-    assert grain is not None
     covered, watermark = coverage.covered.spans, facts.watermark
     missing = 0
     if facts.horizon is not None:

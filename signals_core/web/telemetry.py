@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -35,7 +36,8 @@ from signals_core.web.condition import Condition, Conditions
 
 _INFO_LABELS = ("collector", "id", "kind", "grain", "owner", "description")
 
-_OUTCOMES = ("read", "unchanged", "failed", "unreachable", "cancelled", "skipped")
+# What is rare has a series once it has happened; a first failure must be seen to be one more.
+_OUTCOMES = ("read", "unchanged", "failed", "unreachable")
 _WRITES = ("accepted", "rejected", "failed")
 
 _COLLECTOR_GAUGES = {
@@ -165,12 +167,13 @@ def _of_collectors(facts: Facts, conditions: Mapping[str, Condition]) -> Iterato
     info = GaugeMetricFamily(
         "signals_collector_info", "What a collector is; always 1.", labels=_INFO_LABELS
     )
+    masked = cache(mask)  # many have one owner
     for each in facts.collectors.values():
         collector = each.collector
-        grain = collector.buckets
         kind = "snapshot" if collector.window is None else "windowed"
-        texts = (grain.text if grain else "", collector.owner or "", collector.description or "")
-        info.add_metric((collector.name, collector.id, kind, *map(mask, texts)), 1)
+        owner, about = masked(collector.owner or ""), masked(collector.description or "")
+        labels = (collector.name, collector.id, kind, collector.grain or "", owner, about)
+        info.add_metric(labels, 1)
     yield info
     for name, what in _COLLECTOR_GAUGES.items():
         gauge = _per("collector", name, what, GaugeMetricFamily)
@@ -195,7 +198,7 @@ def _of_runs(facts: Facts) -> Iterator[Metric]:
     bounds = _bounds(RUN_SECONDS)
     for id_, each in facts.collectors.items():
         name, tally = each.collector.name, facts.tally.runs_of(id_)
-        for outcome in _OUTCOMES:
+        for outcome in dict.fromkeys((*_OUTCOMES, *tally.outcomes)):
             runs.add_metric((name, outcome), tally.outcomes[outcome])
         took.add_metric((name,), *_counted(tally.seconds, bounds))
         rows.add_metric((name,), tally.rows)
