@@ -175,9 +175,9 @@ grain: 1d
 window: {}
 schedule: {interval: 1s}
 sinks: [lake]
-source:
-  use: shop
-  config: {sql: SELECT 1 AS value WHERE :window_start < :window_end}
+source: # one that has a watermark
+  type: postgres
+  config: {uri: "${SHOP_URI}", sql: "SELECT 1 AS value WHERE :window_start < :window_end"}
 ---
 name: shop.typo
 metric: {name: shop.typo, type: GUAGE}
@@ -236,7 +236,7 @@ def prometheus(folder: Path, scraped: int) -> Iterator[Prometheus]:
         process.wait()
 
 
-def test_a_real_prometheus(project: Path) -> None:
+def test_a_real_prometheus(project: Path, database: str) -> None:
     """A real Prometheus scrapes a daemon, one of whose sinks is down, and answers every query.
 
     Each panel of the dashboard shows something, and the alerts on what is wrong begin to burn.
@@ -244,8 +244,8 @@ def test_a_real_prometheus(project: Path) -> None:
     sqlite3.connect(project / "shop.db").close()
     (project / "signals.yaml").write_text(PROJECT.partition("---")[0])
     (project / "shop.yaml").write_text(PROJECT.partition("---")[2])
-    listen = ("--listen", "127.0.0.1:0")
-    with Daemon(project, *listen, env={"SIGNALS_LISTEN_TOKEN": TOKEN}) as daemon:
+    env = {"SIGNALS_LISTEN_TOKEN": TOKEN, "SHOP_URI": database}
+    with Daemon(project, "--listen", "127.0.0.1:0", env=env) as daemon:
         with prometheus(project.with_name("prometheus"), daemon.port) as server:
             until(lambda: server.query('up{job="signals"} == 1'))
             until(lambda: server.query('rate(signals_sink_writes_total{outcome="failed"}[1m]) > 0'))
