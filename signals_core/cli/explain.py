@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,6 @@ from signals_core.cli.history import run_as_json
 from signals_core.cli.options import json_option
 from signals_core.cli.output import Output
 from signals_core.cli.target import Target, state_options
-from signals_core.phrases import counted
 
 if TYPE_CHECKING:
     from signals_core.store import Found
@@ -40,6 +38,7 @@ def explain(
     Example:
       signals explain f8640bb5-3e60-58f1-a7a9-8d0105299d0f
     """
+    from signals_core.origins import of_number
     from signals_core.store import Store
 
     folder, _ = target.found()
@@ -56,34 +55,12 @@ def explain(
     for number, each in enumerate(found):
         if number:
             output.data("")
-        for key, value in _facts(each):
+        for key, value in of_number(each):
             first, *more = value.splitlines() or [""]
             output.data(f"{key:11}{first}")
             for line in more:
                 output.data(f"{'':11}{line}".rstrip())
     return 0
-
-
-def _facts(found: Found) -> Iterator[tuple[str, str]]:
-    metric, run = found.metric, found.run
-    tags = ", ".join(f"{key}={text}" for key, text in metric.tags.items())
-    yield "metric", f"{metric.name} {tags}".rstrip()
-    yield "value", "retracted" if metric.value is None else str(metric.value)
-    yield "version", iso(metric.timestamp)
-    yield "collector", run.name if run.name == run.collector else f"{run.name} (id {run.collector})"
-    if found.window:
-        yield "window", str(found.window)
-    rows = counted(run.rows, "row")
-    yield "run", f"{rows} in {run.milliseconds} ms, as {run.origin!r} in the source's log"
-    yield "query", run.query or ""
-    for sink, at in found.deliveries.items():
-        yield "delivered", f"to {sink} at {iso(at)}"
-    for sink in found.pending:
-        yield "pending", f"for {sink}"
-    for sink, reason in found.dead.items():
-        yield "refused", f"by {sink}: {reason}"
-    for sink in found.dropped:
-        yield "dropped", f"for {sink}"
 
 
 def _found_as_json(found: Found) -> dict[str, Any]:

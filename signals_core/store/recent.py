@@ -63,7 +63,7 @@ class Recent:
                     CROSS JOIN collector ON collector.id = wanted.id
                     CROSS JOIN run INDEXED BY reading_of_bucket
                         ON run.collector = collector.number AND window_start >= since
-                            AND version IS NOT NULL AND window_start IS NOT NULL
+                            AND run.version IS NOT NULL AND window_start IS NOT NULL
                     GROUP BY wanted.id, window_start, window_end
                 )
                 SELECT bucket.id, start, end, readings, latest, metrics

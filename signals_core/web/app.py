@@ -67,13 +67,19 @@ Guard = Callable[[Request], Response | None]
 class App:
     """Routes by the patterns of their paths: `/collectors/{name}` has `name` up to the next slash.
 
-    `guard` is asked first. Only GET and HEAD are answered. A route that raises is logged, and
-    answers 500: no text of an error reaches the outside.
+    `guard` is asked first, and `nothing` where no route fits. Only GET and HEAD are answered. A
+    route that raises is logged, and answers 500: no text of an error reaches the outside.
     """
 
-    def __init__(self, routes: Mapping[str, Answer], guard: Guard = lambda _: None) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Answer],
+        guard: Guard = lambda _: None,
+        nothing: Answer = lambda _: line("there is nothing here", 404),
+    ) -> None:
         self._routes = [(_compiled(pattern), answer) for pattern, answer in routes.items()]
         self._guard = guard
+        self._nothing = nothing
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer as WSGI wants it."""
@@ -99,7 +105,7 @@ class App:
         for pattern, answer in self._routes:
             if found := pattern.fullmatch(request.path):
                 return _safely(answer, _named(request, found))
-        return line("there is nothing here", 404)
+        return _safely(self._nothing, request)
 
 
 def _safely(answer: Answer, request: Request) -> Response:

@@ -12,6 +12,7 @@ from signals_core.facts import Configured
 from signals_core.runner import Runner
 from signals_core.web.app import Answer, App, Guard
 from signals_core.web.health import Probes
+from signals_core.web.pages import Pages
 from signals_core.web.telemetry import Telemetry
 
 
@@ -29,7 +30,8 @@ class Site:
 
     def app(self, guard: Guard = lambda _: None) -> App:
         """Return the application; `guard` may refuse a request."""
-        return App(self._routes(), guard)
+        pages = Pages(self.runner, self.state_dir, lambda: self.configured)
+        return App({**self._routes(), **pages.routes()}, guard, pages.nothing)
 
     def _routes(self) -> Mapping[str, Answer]:
         probes = Probes(self.runner, self.clock)
