@@ -20,6 +20,7 @@ _MOMENT = timedelta(microseconds=1)
 _LONGEST_SPREAD = timedelta(minutes=1)
 _SHORTEST_POLL = timedelta(milliseconds=50)
 _LONGEST_POLL = timedelta(minutes=1)
+_MANY_TICKS = 10_000  # that are counted one by one
 _STEP = timedelta(seconds=5)  # a clock that goes back by less is not taken to have been set
 
 
@@ -45,8 +46,8 @@ class Unreachable:
 class Snapshots:
     """The agenda of a snapshot collector: it runs at each tick, and after a failure in between.
 
-    `dropped` counts the ticks that came while a run was under way;
-    `not_before` is what the source has asked for.
+    `dropped` counts the ticks that came while a run was under way, `missed` those that came while
+    it was paused; `not_before` is what the source has asked for.
     """
 
     collector: Collector
@@ -57,6 +58,7 @@ class Snapshots:
     retry_at: datetime | None = None
     not_before: datetime | None = None
     dropped: int = 0
+    missed: int = 0
     _asked: datetime | None = None
 
     @classmethod
@@ -90,6 +92,33 @@ class Snapshots:
         if self.next_tick <= now:
             self.dropped += 1
             self.next_tick = tick_after(self.collector, now)
+
+    def pass_over(self, now: datetime) -> None:
+        """Miss a tick that comes while it is paused."""
+        if self.next_tick <= now:
+            self.missed += 1
+            self.next_tick = tick_after(self.collector, now)
+
+    def missed_since(self, since: datetime, now: datetime) -> None:
+        """Miss the ticks that came since it was paused, when nobody was there."""
+        tick = tick_after(self.collector, since)
+        while tick <= now and self.missed < _MANY_TICKS:
+            self.missed += 1
+            tick = tick_after(self.collector, tick)
+
+    def put_off(self) -> None:
+        """Miss a tick whose run was paused before it began."""
+        self.missed += 1
+
+    def resume(self, now: datetime) -> None:
+        """Run now when ticks were missed."""
+        if self.missed:
+            self.first_run = now
+
+    def take_missed(self) -> int:
+        """Return how many ticks were missed in pauses since this was asked last."""
+        count, self.missed = self.missed, 0
+        return count
 
     def take_dropped(self) -> int:
         """Return how many ticks were dropped since this was asked last."""
@@ -186,6 +215,19 @@ class Windows:
     def meanwhile(self, now: datetime) -> None:
         """Take up a tick that comes while a run is under way: its pass goes on when that ends."""
         self.begin(now)
+
+    def pass_over(self, now: datetime) -> None:
+        """Take up a tick that comes while it is paused: its pass goes on after that."""
+        self.begin(now)
+
+    def missed_since(self, since: datetime, now: datetime) -> None:
+        """Miss nothing: windows are made up."""
+
+    def put_off(self) -> None:
+        """Miss nothing: what was to be read still is."""
+
+    def resume(self, now: datetime) -> None:
+        """Go on: what has fallen due is read."""
 
     def is_ready(self, now: datetime) -> bool:
         """Whether there is work now."""

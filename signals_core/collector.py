@@ -71,6 +71,9 @@ class Collector:
     source: Source
     """Where its rows come from."""
 
+    shared_source: str | None = None
+    """The name of its source, where that is one that collectors share."""
+
     query: Any = None
     """An instance of the source's `Query` class, None for a source without one."""
 

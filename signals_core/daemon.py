@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from threading import Condition
 from typing import Self
@@ -26,10 +25,12 @@ from signals_core.errors import Unavailable, reason_of
 from signals_core.facts import CollectorFacts, Facts
 from signals_core.lanes import Lane
 from signals_core.member import Agenda, Member, Turn
+from signals_core.pausing import Pausing
 from signals_core.plugin import Sink, Source
 from signals_core.store import CoverageKey, Store, StoreError
 from signals_core.tally import Tally
 from signals_core.timer import Timer
+from signals_core.turns import Turns
 from signals_core.versions import Versions
 
 _log = logging.getLogger("signals")
@@ -61,22 +62,25 @@ class Daemon:
         self._tally = tally
         self._on_schedule = on_schedule
         self._timer = Timer(clock)
+        self._members: dict[str, Member] = {}
+        self._changed = Condition()
+        self._turns = Turns(self._timer, clock, self._changed, self._attempt)
+        self._pausing = Pausing(store, clock, self._members, self._timer.wake)
         self._couriers = Couriers(store, clock, tally=tally)
         self._attempts = Attempts(
             store, clock, versions, tally,
-            on_pending=self._couriers.wake, on_given_up=self._end_turn,
+            on_pending=self._couriers.wake, on_given_up=self._turns.end,
         )  # fmt: skip
-        self._members: dict[str, Member] = {}
         self._lanes: dict[int, Lane] = {}
-        self._changed = Condition()
         self._errands = Errands(
-            store, clock, self._attempts, self._members, self._changed, self._end_turn,
-            self._couriers.failures, alone=not on_schedule,
+            store, clock, self._attempts, self._members, self._turns,
+            self._couriers.failures, self._was_done, alone=not on_schedule,
         )  # fmt: skip
         self._late, self._asked, self._old = (
             Lane(name, 1, clock) for name in ("late reads", "requests", "old readings")
         )
         self._last_runs = store.last_runs()
+        self._pausing.load()
 
     @classmethod
     def open(
@@ -113,10 +117,9 @@ class Daemon:
             key,
         )
         self._members[collector.id] = member
+        self._pausing.begin(member)
         if self._on_schedule:
-            self._timer.add(
-                collector.id, partial(self._next_run, member), partial(self._fire, member)
-            )
+            self._turns.add(member)
 
     def start(self) -> None:
         """Start the threads."""
@@ -229,44 +232,23 @@ class Daemon:
         has_read = last is not None and last.outcome in _GOOD
         return Snapshots.starting(collector, last.started if last and has_read else None, now)
 
-    def _next_run(self, member: Member, now: datetime) -> datetime | None:
-        with member.lock:
-            when = member.agenda.next_run(now)
-            return when if member.turn is None else member.agenda.next_tick
+    def _attempt(self, member: Member, turn: Turn) -> None:
+        if not self._attempts.stopping:
+            self._attempts.scheduled(member, turn)
 
-    def _fire(self, member: Member, tick: datetime) -> None:
-        now = max(self._clock.now(), tick)
-        turn = Turn(began=now)
-        with member.lock:
-            if member.turn is not None:
-                member.agenda.meanwhile(now)
-            elif member.agenda.begin(now):
-                member.turn = turn
-        if member.turn is turn:
-            member.lane.submit(partial(self._run, member, turn))
-
-    def _run(self, member: Member, turn: Turn) -> None:
-        try:
-            if not self._attempts.stopping:
-                self._attempts.scheduled(member, turn)
-        finally:
-            self._end_turn(member, turn)
-
-    def _end_turn(self, member: Member, turn: Turn) -> None:
-        """Give a turn back; of one that was given up before, nothing more comes."""
-        with member.lock:
-            if member.turn is turn:
-                member.turn = None
-        with self._changed:
-            turn.is_over = True
-            self._changed.notify_all()
-        self._timer.wake(member.collector.id)
+    def _was_done(self, kind: str) -> None:
+        """Take up what has changed in the store by request."""
+        if kind in ("pause", "resume"):
+            self._pausing.obey()
+        else:
+            self._couriers.wake(self._couriers.names)
 
     def _look_at_late(self, _tick: datetime) -> None:
         if self._attempts.watch.has_late:
             self._late.submit_if_idle(self._attempts.watch.look)
 
     def _look_at_requests(self, _tick: datetime) -> None:
+        self._pausing.look()
         self._asked.submit_if_idle(self._serve)
 
     def _look_at_old(self, _tick: datetime | None = None) -> None:
@@ -274,8 +256,7 @@ class Daemon:
 
     def _serve(self) -> None:
         try:
-            if self._errands.serve():
-                self._couriers.wake(self._couriers.names)
+            self._errands.serve()
         except StoreError as error:  # it is asked again in a second
             _log.debug("requests could not be served: %s", reason_of(error))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from threading import Condition
 
 from signals_core.agenda import Windows
 from signals_core.attempts import Attempts
@@ -15,7 +14,9 @@ from signals_core.clock import Clock
 from signals_core.errors import SignalsError, Unavailable, reason_of
 from signals_core.lanes import Lane
 from signals_core.member import Member, Turn
+from signals_core.pausing import until_text
 from signals_core.store import Requested, Store, StoreError
+from signals_core.turns import Turns
 from signals_core.window import Window
 
 _log = logging.getLogger("signals")
@@ -31,9 +32,9 @@ Told = Callable[[Progress], None]
 class Errands:
     """Carries out what is asked for in the store; a backfill goes on where it was ended.
 
-    `changed` is notified whenever a turn is over. `end_turn` gives a member's turn back.
-    `failures` says how often a sink has failed since it took something. Who is
-    `alone` has no schedules beside: only what is asked for is read.
+    `failures` says how often a sink has failed since it took something. `on_performed` is told what
+    was done, before who asked for it is. Who is `alone` has no schedules beside: only what is asked
+    for is read.
     """
 
     def __init__(
@@ -42,9 +43,9 @@ class Errands:
         clock: Clock,
         attempts: Attempts,
         members: Mapping[str, Member],
-        changed: Condition,
-        end_turn: Callable[[Member, Turn], None],
+        turns: Turns,
         failures: Callable[[str], int],
+        on_performed: Callable[[str], None],
         *,
         alone: bool,
     ) -> None:
@@ -53,23 +54,21 @@ class Errands:
         self._clock = clock
         self._attempts = attempts
         self._members = members
-        self._changed = changed
-        self._end_turn = end_turn
+        self._turns = turns
+        self._changed = turns.changed
         self._failures = failures
+        self._on_performed = on_performed
         self._is_alone = alone
         self._under_way: dict[int, Progress | None] = {}
 
-    def serve(self) -> list[str]:
-        """Carry out what was asked for, and begin backfills; return which kinds were done."""
-        done = []
+    def serve(self) -> None:
+        """Carry out what was asked for, and begin backfills."""
         for request in self._store.requests():
             if request.kind != "backfill":
                 self._perform(request)
-                done.append(request.kind)
             elif request.id not in self._under_way and not self._must_wait(request):
                 self._under_way[request.id] = None
                 self.lane.submit(partial(self._carry_on, request))
-        return done
 
     def ask(self, span: Span) -> int:
         """Return the id of the request for a span that is not finished, or leave one."""
@@ -131,6 +130,7 @@ class Errands:
         now = self._clock.now()
         try:
             done = perform(self._store, request.kind, request.arguments, now)
+            self._on_performed(request.kind)
         except StoreError:
             raise
         except (SignalsError, LookupError, ValueError, TypeError) as error:
@@ -139,10 +139,12 @@ class Errands:
             self._store.finish_request(request.id, "done", done, at=now)
 
     def _must_wait(self, request: Requested) -> bool:
-        """Whether the source of a backfill is not to be asked yet, or its sinks have no room."""
+        """Whether a backfill is paused, its source not to be asked yet, or a sink without room."""
         member = self._members.get(str(request.arguments.get("collector")))
         if member is None:
             return False
+        if member.is_paused(self._clock.now()):
+            return True
         with member.lock:
             until = member.agenda.unreachable.until
         return (until is not None and until > self._clock.now()) or self._attempts.is_held_up(
@@ -194,6 +196,8 @@ class Errands:
     def _past(self, member: Member, window: Window, span: Span) -> Turn:
         """Run one past window when nothing else is due."""
         while not self._attempts.stopping:
+            if (paused := self._paused(member)) is not None:
+                return Turn(trouble=paused)
             if self._attempts.is_held_up(member):
                 if not self._is_alone or self._is_shut(member.sinks):
                     return Turn(trouble="the outbox of one of its sinks is full")
@@ -207,8 +211,17 @@ class Errands:
             self._wait_until(lambda turn=turn: turn.is_over)  # type: ignore[misc]
             if turn.is_taken:
                 return turn
-            self._wait_until(lambda: self._is_free(member))
+            self._wait_until(lambda: self._is_free(member) or self._paused(member) is not None)
         return Turn()
+
+    def _paused(self, member: Member) -> str | None:
+        """Return what is to be said of a member's pause; None when there is none."""
+        pause = member.pause if member.is_paused(self._clock.now()) else None
+        return (
+            f"the {pause.of} {pause.name} is paused {until_text(pause)}: `signals resume` ends that"
+            if pause
+            else None
+        )
 
     def _try_past(self, member: Member, turn: Turn, window: Window, span: Span) -> None:
         """Run one past window, unless something else came first while this one queued."""
@@ -216,10 +229,10 @@ class Errands:
             if member.take(turn, lambda: self._is_free(member)):
                 self._attempts.past(member, turn, window, span.sinks)
         finally:
-            self._end_turn(member, turn)
+            self._turns.end(member, turn)
 
     def _is_free(self, member: Member) -> bool:
-        if member.turn is not None:
+        if member.turn is not None or member.is_paused(self._clock.now()):
             return False
         agenda = member.agenda
         return self._is_alone or not (

@@ -14,7 +14,7 @@ from signals_core.connections import Connection
 from signals_core.facts import Watermark
 from signals_core.lanes import Lane
 from signals_core.plugin import Source
-from signals_core.store import CoverageKey, Outcome
+from signals_core.store import CoverageKey, Outcome, Paused
 
 Agenda = Snapshots | Windows
 
@@ -38,8 +38,8 @@ class Turn:
 class Member:
     """One collector in the daemon: its agenda, where it queues, and the run that is under way.
 
-    `watermark` is what the source last showed. `lock` guards the agenda and `turn`. Only who has
-    the turn changes the coverage.
+    `pause` keeps it from being read until it is over. `watermark` is what the source last showed.
+    `lock` guards the agenda, `pause` and `turn`. Only who has the turn changes the coverage.
     """
 
     collector: Collector
@@ -49,6 +49,7 @@ class Member:
     sinks: tuple[str, ...]
     key: CoverageKey | None
     turn: Turn | None = None
+    pause: Paused | None = None
     watermark: Watermark | None = None
     lock: Lock = field(factory=Lock)
 
@@ -56,6 +57,17 @@ class Member:
     def name(self) -> str:
         """The collector's name, for a log line."""
         return self.collector.name
+
+    def is_paused(self, now: datetime) -> bool:
+        """Whether it is not to be read now."""
+        pause = self.pause
+        return pause is not None and (pause.until is None or pause.until > now)
+
+    def obey(self, pause: Paused | None, now: datetime) -> None:
+        """Be paused, or go on where it was; under the lock."""
+        before, self.pause = self.pause, pause
+        if before is not None and pause is None:
+            self.agenda.resume(now)
 
     def take(self, turn: Turn, may: Callable[[], bool]) -> bool:
         """Begin a turn, if there is none and it `may`, which is asked under the lock."""

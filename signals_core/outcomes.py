@@ -205,8 +205,18 @@ class Outcomes:
     def _ended(self, member: Member, run: Run, outcome: Outcome, reason: str | None) -> Run:
         took = self._clock.now() - run.started
         milliseconds = max(took // timedelta(milliseconds=1), 0)
-        said = "; ".join(filter(None, (reason, self._dropped(member))))
+        said = "; ".join(filter(None, (reason, self._missed(member), self._dropped(member))))
         return evolve(run, outcome=outcome, reason=said or None, milliseconds=milliseconds)
+
+    def _missed(self, member: Member) -> str | None:
+        """Return what is to be said of ticks that came while the collector was paused."""
+        with member.lock:
+            agenda = member.agenda
+            count = agenda.take_missed() if isinstance(agenda, Snapshots) else 0
+        if not count:
+            return None
+        self._remarks.missed_ticks(member.name, count)
+        return f"ticks missed while paused: {count}"
 
     def _dropped(self, member: Member) -> str | None:
         """Return what is to be said of ticks that came while the run was under way."""

@@ -90,6 +90,10 @@ class Remarks:
         """Ticks of a snapshot collector came while a run was under way."""
         _log.warning("%s: dropped ticks that came while a run was under way: %d", name, count)
 
+    def missed_ticks(self, name: str, count: int) -> None:
+        """Ticks of a snapshot collector came while it was paused."""
+        _events.info("%s: ticks missed while paused: %d", name, count)
+
     def _is_news(self, text: str, *about: Hashable) -> bool:
         with self._lock:
             is_news = self._said.get(about) != text

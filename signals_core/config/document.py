@@ -22,7 +22,9 @@ T = TypeVar("T")
 
 #: The keys of a document are the fields of its class, apart from what is not written there.
 COLLECTOR_KEYS = tuple(
-    each.name for each in fields(Collector) if each.name not in ("query", "shared_sinks")
+    each.name
+    for each in fields(Collector)
+    if each.name not in ("query", "shared_source", "shared_sinks")
 )
 
 #: One of them makes a document a collector.
@@ -225,7 +227,11 @@ class DocumentReader:
         if (source := self._node("source", required=True)) is not None:
             self._built = self._part("source", lambda: self.plugins.source(source))
             if self._built is not None:
-                values |= {"source": self._built.source, "query": self._built.query}
+                values |= {
+                    "source": self._built.source,
+                    "query": self._built.query,
+                    "shared_source": self._built.shared,
+                }
         if (sinks := self._node("sinks", required=True)) is not None:
             values["sinks"] = self._part("sinks", lambda: self.plugins.sinks(sinks)) or {}
             values["shared_sinks"] = shared_names(sinks)

@@ -46,7 +46,7 @@ class _Spec:
 
 @define
 class Built:
-    """A collector's source and query, and where the query stands.
+    """A collector's source and query, where the query stands, and the name of a shared source.
 
     Without the keys that nothing knows, which make it unsound, it could be built.
     """
@@ -56,6 +56,7 @@ class Built:
     config: Keys
     query_mark: Mark
     sound: bool
+    shared: str | None
 
 
 @define
@@ -83,7 +84,9 @@ class Plugins:
         present = [key for key in query_fields if key in spec.config.nodes]
         mark = spec.config.mark_of(present[-1]) if present else spec.config.mark
         sound &= spec.shared is None or spec.shared.sound
-        return Built(source, query, spec.config, mark, sound)
+        return Built(
+            source, query, spec.config, mark, sound, spec.shared.name if spec.shared else None
+        )
 
     def sinks(self, node: Node) -> dict[str, Sink]:
         """Return a collector's sinks by name: a shared one by its shared name. Raises `Failed`."""

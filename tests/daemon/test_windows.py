@@ -310,7 +310,7 @@ def test_a_clock_that_trembles(rig: Rig) -> None:
     daemon = rig.start(level)._daemon
     rig.exactly(2 * MINUTE)
     rig.exactly(MINUTE - timedelta(milliseconds=3))
-    daemon._fire(daemon._members[level.id], rig.now + timedelta(milliseconds=3))
+    daemon._turns._fire(daemon._members[level.id], rig.now + timedelta(milliseconds=3))
     rig.exactly(MINUTE + timedelta(milliseconds=3))
     assert level.source.times[-2:] == [at("2026-01-01T00:02:59.997"), at("2026-01-01T00:04:00")]
 

@@ -1,0 +1,88 @@
+"""Turns: when a member may run, and that it does so once at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from threading import Condition
+
+from signals_core.clock import Clock
+from signals_core.member import Member, Turn
+from signals_core.timer import Timer
+
+
+class Turns:
+    """Has members run as their agendas say, but for those that are paused.
+
+    `run` makes one reading at the most, `changed` is notified whenever a turn is over.
+    """
+
+    def __init__(
+        self,
+        timer: Timer,
+        clock: Clock,
+        changed: Condition,
+        run: Callable[[Member, Turn], None],
+    ) -> None:
+        self._timer = timer
+        self._clock = clock
+        self.changed = changed
+        self._attempt = run
+
+    def add(self, member: Member) -> None:
+        """Have a member run from now on."""
+        key = member.collector.id
+        self._timer.add(key, partial(self._next_run, member), partial(self._fire, member))
+
+    def end(self, member: Member, turn: Turn) -> None:
+        """Give a turn back; of one that was given up before, nothing more comes."""
+        with member.lock:
+            if member.turn is turn:
+                member.turn = None
+        with self.changed:
+            turn.is_over = True
+            self.changed.notify_all()
+        self._timer.wake(member.collector.id)
+
+    def _next_run(self, member: Member, now: datetime) -> datetime | None:
+        with member.lock:
+            when = member.agenda.next_run(now)
+            if member.turn is not None:
+                return member.agenda.next_tick
+            if member.is_paused(now):
+                assert member.pause is not None
+                times = (member.agenda.next_tick, member.pause.until)
+                return min((time for time in times if time is not None), default=None)
+            return when
+
+    def _fire(self, member: Member, tick: datetime) -> None:
+        now = max(self._clock.now(), tick)
+        turn = Turn(began=now)
+        with member.lock:
+            if not member.is_paused(now):
+                member.obey(None, now)
+            if member.turn is not None:
+                member.agenda.meanwhile(now)
+            elif member.is_paused(now):
+                member.agenda.pass_over(now)
+            elif _is_due(member, now) and member.agenda.begin(now):
+                member.turn = turn
+        if member.turn is turn:
+            member.lane.submit(partial(self._run, member, turn))
+
+    def _run(self, member: Member, turn: Turn) -> None:
+        try:
+            if member.is_paused(self._clock.now()):
+                with member.lock:
+                    member.agenda.put_off()
+            else:
+                self._attempt(member, turn)
+        finally:
+            self.end(member, turn)
+
+
+def _is_due(member: Member, now: datetime) -> bool:
+    """Whether there is something to begin: where a pause has ended, there need not be."""
+    when = member.agenda.next_run(now)
+    return when is not None and when <= now
