@@ -7,19 +7,29 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from signals_core.agenda import tick_after
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage
 from signals_core.daemon import key_of, sink_name
+from signals_core.pausing import pause_of, until_text
 from signals_core.phrases import counted, moment
 from signals_core.retries import Failure
-from signals_core.store import OutboxLine, Run, Store
+from signals_core.store import OutboxLine, Paused, Run, Store, TakenUp
 from signals_core.window import Window, iso
 
 CollectorState = Literal[
-    "ok", "late", "failing", "unreachable", "no run yet", "left out", "gone", "unknown"
+    "ok",
+    "late",
+    "failing",
+    "unreachable",
+    "paused",
+    "no run yet",
+    "kept back",
+    "left out",
+    "gone",
+    "unknown",
 ]
 SinkState = Literal["ok", "failing", "suspended", "orphaned"]
 
@@ -40,6 +50,7 @@ class Finding:
     missing: Sequence[Window] = ()
     failures: Sequence[Failure] = ()
     skipped: int = 0
+    paused: Paused | None = None
     remarks: Sequence[str] = field(factory=tuple)
 
 
@@ -57,18 +68,56 @@ def of_collectors(
     """
     runs = store.last_runs()
     coverages = store.coverages()
+    pauses = store.pauses(now)
+    taken = store.taken_up() if is_running else None
     for each in collectors or ():
         run = runs.pop(each.id, None)
         known = None if each.window is None else coverages.get(key_of(each))
-        yield _of_one(store, each, known, run, now, is_running=is_running)
+        found = _of_one(store, each, known, run, now, is_running=is_running)
+        yield _paused(found, pause_of(each, pauses, now))
     for name in left_out:
         run = next((run for run in runs.values() if name in (run.name, run.collector)), None)
         if run:
             del runs[run.collector]
-        yield Finding(collector=name, state="left out", **_of_run(run))
+        is_kept = taken is not None and name in taken.kept_back
+        yield _of_kept(name, run, taken) if taken and is_kept else _of_left_out(name, run)
     for run in runs.values():
         yield Finding(
             collector=run.name, state="unknown" if collectors is None else "gone", **_of_run(run)
+        )
+
+
+def _of_left_out(name: str, run: Run | None) -> Finding:
+    return Finding(collector=name, state="left out", **_of_run(run))
+
+
+def _of_kept(name: str, run: Run | None, taken: TakenUp) -> Finding:
+    remark = (
+        f"{name}: had a mistake when it was read at {moment(taken.read_at)}, and runs in the form "
+        "that it had before (mend it, and send SIGHUP again)"
+    )
+    return Finding(collector=name, state="kept back", remarks=[remark], **_of_run(run))
+
+
+def _paused(found: Finding, pause: Paused | None) -> Finding:
+    """Return a finding as that of a collector that is not read on purpose."""
+    if pause is None:
+        return found
+    name = f"--source {pause.name}" if pause.of == "source" else found.collector
+    through = f" with its source {pause.name}" if pause.of == "source" else ""
+    remark = (
+        f"{found.collector}: paused{through} since {moment(pause.since)}, {until_text(pause)}: "
+        f"nothing is read (`signals resume {name}` ends that)"
+    )
+    return evolve(found, state="paused", paused=pause, remarks=[remark])
+
+
+def of_configuration(taken: TakenUp) -> Iterator[str]:
+    """Tell of a configuration that was read and not taken up."""
+    if not taken.is_taken:
+        yield (
+            f"the configuration read at {moment(taken.read_at)} was not taken up, and what "
+            f"ran before goes on: {'; '.join(taken.problems)} (mend it, and send SIGHUP again)"
         )
 
 

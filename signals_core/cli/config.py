@@ -12,8 +12,8 @@ from signals_core.cli.groups import Group
 from signals_core.cli.options import complete_names, json_option
 from signals_core.cli.output import Output
 from signals_core.cli.schema import schema
-from signals_core.cli.state import known_to
-from signals_core.cli.target import Target, paths_argument, project_options
+from signals_core.cli.state import known_to, paused_in
+from signals_core.cli.target import Target, paths_argument, project_options, state_options
 from signals_core.phrases import counted
 
 if TYPE_CHECKING:
@@ -183,10 +183,12 @@ def invoke(
 
 @config.command("list")
 @json_option
-@project_options
+@state_options
 @_output
 def list_(output: Output, target: Target, *, as_json: bool) -> int:
     """List collectors: metrics, grain, schedule, source, sinks, owner, file.
+
+    Where the state directory knows of a pause, it is listed until when too.
 
     \b
     Examples:
@@ -196,12 +198,15 @@ def list_(output: Output, target: Target, *, as_json: bool) -> int:
     from signals_core.cli.show import summary
 
     loaded = target.load()
-    rows = [summary(each) for each in loaded.collectors]
+    pauses = paused_in(target.state_dir(loaded), [each.collector for each in loaded.collectors])
+    rows = [summary(each) | {"paused": pauses.get(each.collector.id)} for each in loaded.collectors]
     if as_json:
         output.json(rows)
     else:
         headers = ["NAME", "METRICS", "GRAIN", "SCHEDULE", "SOURCE", "SINKS", "OWNER", "FILE"]
-        output.table(headers, [[_cell(value) for value in row.values()] for row in rows])
+        headers += ["PAUSED"] if pauses else []
+        cells = ([_cell(value) for value in row.values()] for row in rows)
+        output.table(headers, [row[: len(headers)] for row in cells])
     _name_passed_over(output, loaded)
     name_problems(output, loaded)
     return 2 if any(not problem.warning for problem in loaded.problems) else 0

@@ -43,6 +43,8 @@ class Signals(LazyGroup):
         "Read and deliver": {
             "run": ("signals_core.cli.run:run", "Read collectors as they fall due, and deliver."),
             "backfill": ("signals_core.cli.backfill:backfill", "Read past windows, and deliver."),
+            "pause": ("signals_core.cli.pause:pause", "Leave collectors or a source unread."),
+            "resume": ("signals_core.cli.pause:resume", "Go on, and make windows up."),
         },
         "See what happens": {
             "status": ("signals_core.cli.status:status", "Show what is late, and why."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from signals_core.cli.state import holder_of
 from signals_core.collector import Collector
 from signals_core.daemon import sink_name
 from signals_core.errors import SignalsError, Unavailable
+from signals_core.pausing import pause_of, until_text
 from signals_core.runner import Runner
 from signals_core.store import Requested, Store, StoreError, StoreLocked
 
@@ -50,8 +51,10 @@ def carried_out(output: Output, folder: Path, pasts: Sequence[Past], told: Told)
     try:
         while left:
             try:
-                do = _here if holder_of(folder) is None else _by_the_daemon
-                outcomes |= do(folder, left, told)
+                if holder_of(folder) is None:
+                    outcomes |= _here(folder, left, told)
+                else:
+                    outcomes |= _by_the_daemon(output, folder, left, told)
             except StoreLocked:
                 continue
             left = [past for past in left if past.name not in outcomes]
@@ -107,11 +110,12 @@ def _read(runner: Runner, past: Past, told: Told) -> Progress | Exception:
         return error
 
 
-def _by_the_daemon(folder: Path, pasts: Sequence[Past], told: Told) -> Outcomes:
+def _by_the_daemon(output: Output, folder: Path, pasts: Sequence[Past], told: Told) -> Outcomes:
     """Wait until another process has done it, or has gone before all was done."""
     numbers = leave(folder, pasts)
     outcomes: Outcomes = {}
     with Store.look(folder) as store:
+        _name_paused(output, store, pasts)
         while True:
             is_held = holder_of(folder) is not None
             requests = {each.id: each for each in store.requests(open_only=False)}
@@ -121,6 +125,15 @@ def _by_the_daemon(folder: Path, pasts: Sequence[Past], told: Told) -> Outcomes:
             if len(outcomes) == len(pasts) or not is_held:
                 return outcomes
             time.sleep(_POLL_SECONDS)
+
+
+def _name_paused(output: Output, store: Store, pasts: Sequence[Past]) -> None:
+    """Say what a backfill waits for that is paused."""
+    now = datetime.now(UTC)
+    for past in pasts:
+        if pause := pause_of(past.collector, store.pauses(now), now):
+            which = f"the {pause.of} {pause.name}"
+            output.say(f"{past.name}: waits, for {which} is paused {until_text(pause)}")
 
 
 def _look(store: Store, past: Past, request: Requested, told: Told, outcomes: Outcomes) -> None:

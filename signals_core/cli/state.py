@@ -26,6 +26,25 @@ def known_to(folder: Path, collectors: Sequence[Collector]) -> list[str]:
         return []
 
 
+def paused_in(folder: Path, collectors: Sequence[Collector]) -> dict[str, str]:
+    """Return until when collectors are paused, by their ids, as far as a state directory knows."""
+    from datetime import UTC, datetime
+
+    from signals_core.pausing import pause_of, until_text
+    from signals_core.store import Store, StoreError
+
+    if not folder.is_dir():
+        return {}
+    now = datetime.now(UTC)
+    try:
+        with Store.look(folder) as store:
+            pauses = store.pauses(now)
+    except StoreError:
+        return {}
+    found = {each.id: pause_of(each, pauses, now) for each in collectors}
+    return {id_: until_text(pause) for id_, pause in found.items() if pause is not None}
+
+
 def left_out(loaded: Loaded) -> list[str]:
     """Return the names of the collectors that have a mistake, or lack a variable."""
     waiting = [each.collector.name for each in loaded.collectors if each.unresolved]

@@ -20,7 +20,7 @@ from signals_core.cli.target import Target, state_options
 if TYPE_CHECKING:
     from signals_core.config import Loaded
     from signals_core.findings import Finding, SinkState
-    from signals_core.store import OutboxLine
+    from signals_core.store import OutboxLine, Paused
 
 _COLLECTORS = ("COLLECTOR", "STATE", "LAST RUN", "READ UNTIL", "LATE", "MISSING", "SKIPPED")
 _SINKS = ("SINK", "STATE", "PENDING", "OLDEST", "DEAD LETTERS", "MISSES")
@@ -70,6 +70,7 @@ class Seen:
     collectors: Sequence[Finding]
     sinks: Sequence[tuple[OutboxLine, SinkState, Sequence[str]]]
     problems: Sequence[str]
+    reload: Sequence[str]
     has_project: bool
 
     @property
@@ -79,7 +80,7 @@ class Seen:
 
         remarks = [remark for each in self.collectors for remark in each.remarks]
         remarks += [remark for _, _, said in self.sinks for remark in said]
-        return remarks + [of_problem(each) for each in self.problems]
+        return remarks + [of_problem(each) for each in self.problems] + list(self.reload)
 
     @property
     def beside(self) -> Iterator[str]:
@@ -96,6 +97,7 @@ class Seen:
             "collectors": [_finding_as_json(each) for each in self.collectors],
             "sinks": [_sink_as_json(*each) for each in self.sinks],
             "problems": list(self.problems),
+            "reload": list(self.reload),
         }
 
     def lines(self) -> Iterator[str]:
@@ -111,7 +113,7 @@ def seen(folder: Path, loaded: Loaded | None) -> Seen:
     """Look at a state directory. Raises `StoreError` when it cannot be read."""
     from datetime import UTC, datetime
 
-    from signals_core.findings import of_collectors, of_sink
+    from signals_core.findings import of_collectors, of_configuration, of_sink
     from signals_core.store import Store
 
     holder = holder_of(folder)
@@ -121,8 +123,10 @@ def seen(folder: Path, loaded: Loaded | None) -> Seen:
         now = datetime.now(UTC)
         found = list(of_collectors(store, collectors, names, now, is_running=is_running))
         sinks = [(line, *of_sink(line)) for line in store.outbox()]
+        taken = store.taken_up() if is_running else None
     problems = [str(each) for each in loaded.problems] if loaded else []
-    return Seen(holder, found, sinks, problems, loaded is not None)
+    reload = list(of_configuration(taken)) if taken else []
+    return Seen(holder, found, sinks, problems, reload, loaded is not None)
 
 
 def _watched(target: Target, *, as_json: bool) -> int:
@@ -187,7 +191,19 @@ def _finding_as_json(finding: Finding) -> dict[str, Any]:
             for each in finding.failures
         ],
         "skipped": finding.skipped,
+        "paused": finding.paused and pause_as_json(finding.paused),
         "remarks": list(finding.remarks),
+    }
+
+
+def pause_as_json(pause: Paused) -> dict[str, Any]:
+    """Return a pause as JSON can hold it."""
+    return {
+        "of": pause.of,
+        "name": pause.name,
+        "since": iso(pause.since),
+        "until": pause.until and iso(pause.until),
+        "reason": pause.reason,
     }
 
 
