@@ -181,6 +181,8 @@ def _charts(
     numbers = [each for each in readings if each is not None]
     if not numbers:
         return [], False
+    began = readings.index(numbers[0])
+    readings, times = readings[began:], times[began:]
     lines = store.lines_of(numbers, _LARGEST_READING)
     if numbers[-1] not in lines:
         return [], True

@@ -27,7 +27,7 @@ SPARK_WIDTH, SPARK_HEIGHT = 84, 20
 
 @frozen
 class Spark:
-    """The last values of one series, drawn small; `latest` is the last of them, exactly."""
+    """The last values of one series, drawn small; `latest` is the last of them."""
 
     label: str
     latest: str
@@ -211,7 +211,7 @@ def _spark(series: Series, collector: Collector) -> Spark:
     point = series.latest
     return Spark(
         series.label(collector),
-        (point.text if point else None) or "",
+        words.value(point.text) if point and point.text else "",
         sparkline(series.numbers, SPARK_WIDTH, SPARK_HEIGHT),
     )
 

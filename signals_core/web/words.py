@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from signals_core.window import Grain, Window, zone_named
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_LONG = 10
 
 
 def roughly(span: timedelta) -> str:
@@ -34,7 +36,10 @@ def bucket(window: Window, grain: Grain | None, timezone: str) -> str:
     if grain is None or not grain.is_calendar:
         local = window.start.astimezone(zone_named(timezone))
         return f"{local:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-    day = window.local_start
+    own = grain.window(window.start)
+    if own != window:  # the grain was another then
+        return str(window)
+    day = own.local_start
     match grain.text:
         case "1w":
             return f"week of {day:%Y-%m-%d}"
@@ -54,6 +59,11 @@ def tick(window: Window, grain: Grain | None, timezone: str) -> str:
     if grain is None or not grain.is_calendar:
         return text[5:]
     return text.removeprefix("week of ")
+
+
+def value(text: str) -> str:
+    """Write a number as on the wire, or where that is long with six digits."""
+    return text if len(text) <= _LONG else f"{Decimal(text):.6g}"
 
 
 def size(count: int) -> str:
