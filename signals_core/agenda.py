@@ -260,17 +260,22 @@ class Windows:
         return within(self.grain, self.coverage.new_spans(until))
 
     def choose(self, seen: datetime, now: datetime) -> Window | None:
-        """Return the window to read now; None when there is none, or none that may be seen yet."""
+        """Return the window to read now; None when there is none that the source shows already."""
         for window in self.coverage.due(self.grain, self.policy, seen, now):
             known = self.coverage.covered.covers(window.start, window.end)
             if known or window.start in self.coverage.failures:
                 return window
             if self.horizon is not None and window.end <= self.horizon:
                 return window
-        due = self._work(now)
-        if due is not None and due <= now:  # by the clock, but the source does not show it yet
-            self.not_before = now + min(max(due - seen, _SHORTEST_POLL), _LONGEST_POLL)
         return None
+
+    def wait_for(self, seen: datetime, now: datetime) -> bool:
+        """Leave the source alone for a while; whether what is due by the clock waits for it."""
+        due = self._work(now)
+        if due is None or due > now:
+            return False
+        self.not_before = now + min(max(due - seen, _SHORTEST_POLL), _LONGEST_POLL)
+        return True
 
     def worked(self) -> None:
         """Note that the source could be reached."""

@@ -13,9 +13,10 @@ from attrs import evolve
 from signals_core import collect
 from signals_core.agenda import Snapshots, Windows
 from signals_core.clock import Clock
+from signals_core.coverage import LATEST
 from signals_core.errors import Cancelled, RetryAfter, Unavailable
 from signals_core.facts import Watermark
-from signals_core.member import Member, Turn
+from signals_core.member import Member, Shown, Turn
 from signals_core.outcomes import Outcomes
 from signals_core.plugin import Source
 from signals_core.remarks import Remarks
@@ -28,6 +29,7 @@ from signals_core.window import Window, iso
 _log = logging.getLogger("signals")
 
 _AFTER_SURPRISE = timedelta(minutes=1)
+_KNOWN_SECONDS = 1.0  # that a watermark serves the turns of a row
 
 
 class Attempts:
@@ -94,20 +96,26 @@ class Attempts:
             self._on_source(member, turn, lambda source: self._due(member, turn, source, agenda))
 
     def _due(self, member: Member, turn: Turn, source: Source, agenda: Windows) -> None:
-        seen = self._seen(member, turn, source, agenda)
-        now = self._clock.now()
-        if excess := agenda.excess(seen):
-            self._outcomes.skip(member, agenda, excess)
-        self._outcomes.say_missed(member, agenda, seen)
-        with member.lock:
-            window = agenda.choose(seen, now)
-            is_waiting = agenda.not_before is not None and agenda.not_before > now
-            if window is None:
-                agenda.worked()
+        seen = self._known(turn, agenda)
+        window = None if seen is None else self._chosen(member, agenda, seen)
+        if seen is None or window is None:
+            seen = self._seen(member, turn, source, agenda)
+            window = self._chosen(member, agenda, seen)
+            self._outcomes.say_missed(member, agenda, seen)
+        now, is_waiting = self._clock.now(), False
         if window is not None:
             self._read(member, turn, source, window, seen)
             self._outcomes.say_missed(member, agenda, seen)
+        else:
+            with member.lock:
+                is_waiting = agenda.wait_for(seen, now)
+                agenda.worked()
         self._remarks.lag(member.name, member.source, now - seen, is_waiting=is_waiting)
+
+    def _chosen(self, member: Member, agenda: Windows, seen: datetime) -> Window | None:
+        if excess := agenda.excess(seen):
+            self._outcomes.skip(member, agenda, excess)
+        return agenda.choose(seen, self._clock.now())
 
     def _past(
         self, member: Member, turn: Turn, window: Window, resend: Collection[str] | None
@@ -116,7 +124,9 @@ class Attempts:
         assert isinstance(agenda, Windows)
 
         def read(source: Source) -> None:
-            seen = self._seen(member, turn, source, agenda)
+            seen = self._known(turn, agenda)
+            if seen is None or window.end > seen:
+                seen = self._seen(member, turn, source, agenda)
             if window.end <= seen:
                 self._read(member, turn, source, window, seen, resend)
             else:
@@ -153,9 +163,21 @@ class Attempts:
         finally:
             member.source.release(broken=broken)
 
+    def _known(self, turn: Turn, agenda: Windows) -> datetime | None:
+        """Return W as the turns before in a row know it; None when the source is to be asked.
+
+        What it has shown it shows still, but behind its address another server may come to be.
+        """
+        seen = turn.shown
+        if seen is None or not agenda.is_seen:
+            return None
+        if self._clock.monotonic() - seen.asked > _KNOWN_SECONDS:
+            return None
+        return min(self._clock.now(), seen.watermark or LATEST)
+
     def _seen(self, member: Member, turn: Turn, source: Source, agenda: Windows) -> datetime:
-        """Return W: the smaller of our clock and the source's watermark."""
-        now = self._clock.now()
+        """Ask for W: the smaller of our clock and the source's watermark."""
+        now, asked = self._clock.now(), self._clock.monotonic()
         run = self._outcomes.begun(member, None, now)
         error = Unavailable("its watermark does not come")
         note = partial(self._outcomes.unreachable, member, turn, run, error)
@@ -169,6 +191,7 @@ class Attempts:
             raise _Broken(error) from error
         seen = now if watermark is None else min(now, watermark)
         member.watermark = None if watermark is None else Watermark(watermark, now)
+        turn.shown = Shown(watermark, asked)
         if not agenda.is_seen:
             self._outcomes.take_up(member, agenda, seen)
         return seen

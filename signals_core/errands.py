@@ -13,7 +13,7 @@ from signals_core.chores import perform
 from signals_core.clock import Clock
 from signals_core.errors import SignalsError, Unavailable, reason_of
 from signals_core.lanes import Lane
-from signals_core.member import Member, Turn
+from signals_core.member import Member, Shown, Turn
 from signals_core.pausing import until_text
 from signals_core.store import Requested, Store, StoreError
 from signals_core.turns import Turns
@@ -183,8 +183,9 @@ class Errands:
             progress = Progress.of(request.progress)
         else:
             progress = Progress(sum(1 for _ in span.windows(grain, coverage)))
+        turn = Turn()
         for window in span.windows(grain, coverage, progress.until):
-            turn = self._past(member, window, span)
+            turn = self._past(member, window, span, turn.shown)
             if turn.outcome is None:
                 return progress, turn.trouble or "signals is stopping"
             progress.add(window, turn.outcome)
@@ -193,8 +194,8 @@ class Errands:
         progress.total = progress.done  # of those that failed, some were made up meanwhile
         return progress, None
 
-    def _past(self, member: Member, window: Window, span: Span) -> Turn:
-        """Run one past window when nothing else is due."""
+    def _past(self, member: Member, window: Window, span: Span, shown: Shown | None) -> Turn:
+        """Run one past window when nothing else is due; `shown` is of the one before."""
         while not self._attempts.stopping:
             if (paused := self._paused(member)) is not None:
                 return Turn(trouble=paused)
@@ -205,7 +206,7 @@ class Errands:
                     lambda: not self._attempts.is_held_up(member) or self._is_shut(member.sinks)
                 )
                 continue
-            turn = Turn()
+            turn = Turn(shown=shown)
             job = partial(self._try_past, member, turn, window, span)
             member.lane.submit(job, urgent=False)
             self._wait_until(lambda turn=turn: turn.is_over)  # type: ignore[misc]

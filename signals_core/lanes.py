@@ -78,6 +78,11 @@ class Lane:
         return is_done
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether a job waits for a slot."""
+        return self._waiting > 0
+
+    @property
     def _waiting(self) -> int:
         return len(self._urgent) + len(self._patient)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from signals_core.agenda import Snapshots, Windows
 from signals_core.collector import Collector
@@ -19,17 +19,27 @@ from signals_core.store import CoverageKey, Outcome, Paused
 Agenda = Snapshots | Windows
 
 
+@frozen
+class Shown:
+    """A watermark, None where our clock is right, and when it was asked for, by `monotonic()`."""
+
+    watermark: datetime | None
+    asked: float
+
+
 @define(eq=False)
 class Turn:
     """A member's turn to run, its own while it lasts.
 
     `began` is when its tick came, None for past windows. `outcome` is that of its one reading; None
-    when it made none, for which `trouble` may be why.
+    when it made none, for which `trouble` may be why. `shown` is the watermark known to it, from
+    itself or the turns before it in a row.
     """
 
     outcome: Outcome | None = None
     trouble: str | None = None
     began: datetime | None = None
+    shown: Shown | None = None
     is_taken: bool = False
     is_over: bool = False
 

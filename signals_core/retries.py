@@ -82,6 +82,8 @@ def new_waits_until(failures: Failures, before: Iterable[Window], now: datetime)
 
     `before` are the `FEW` windows before it.
     """
+    if len(failures) < FEW:  # as nearly always, when there is no need to look at them
+        return None
     failed = [failures.get(window.start) for window in before]
     tried = [each.tried_at for each in failed if each is not None and each.tried_at <= now]
     if len(tried) < FEW or len(tried) < len(failed):

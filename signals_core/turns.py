@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from threading import Condition
 
+from signals_core.agenda import Windows
 from signals_core.clock import Clock
 from signals_core.member import Member, Turn
 from signals_core.timer import Timer
@@ -15,7 +16,8 @@ from signals_core.timer import Timer
 class Turns:
     """Has members run as their agendas say, but for those that are paused.
 
-    `run` makes one reading at the most, `changed` is notified whenever a turn is over.
+    `run` makes one reading at the most. Who has more windows to read keeps its slot for them, turn
+    after turn, unless somebody waits for it. `changed` is notified whenever a row of turns is over.
     """
 
     def __init__(
@@ -77,9 +79,30 @@ class Turns:
                 with member.lock:
                     member.agenda.put_off()
             else:
-                self._attempt(member, turn)
+                for following in self._row(member, turn):
+                    turn = following
+                    self._attempt(member, turn)
         finally:
             self.end(member, turn)
+
+    def _row(self, member: Member, turn: Turn) -> Iterator[Turn]:
+        """Yield a turn, and then those that follow at once, each in the place of the one before."""
+        following: Turn | None = turn
+        while following is not None:
+            turn = following
+            yield turn
+            following = self._following(member, turn)
+
+    def _following(self, member: Member, turn: Turn) -> Turn | None:
+        agenda = member.agenda
+        if turn.outcome is None or not isinstance(agenda, Windows) or member.lane.is_wanted:
+            return None
+        now = self._clock.now()
+        with member.lock:
+            if member.turn is not turn or member.is_paused(now) or not agenda.is_ready(now):
+                return None
+            member.turn = Turn(began=now, shown=turn.shown)
+            return member.turn
 
 
 def _is_due(member: Member, now: datetime) -> bool:

@@ -68,7 +68,8 @@ def test_polls_grow_with_the_lag() -> None:
     for lag, poll in [(0.02, 0.05), (7.0, 7.0), (7200.0, 60.0)]:
         agenda = windows(0, Coverage(at(0)))
         now = at(1) + MINUTE
-        assert agenda.choose(now - timedelta(seconds=lag), now) is None
+        seen = now - timedelta(seconds=lag)
+        assert agenda.choose(seen, now) is None and agenda.wait_for(seen, now)
         assert agenda.next_run(now) == now + timedelta(seconds=poll)
 
 

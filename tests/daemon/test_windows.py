@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from parts.running import DAY, HOUR, MINUTE, Rig, at, one
+from parts.running import DAY, HOUR, MINUTE, Gate, Rig, at, one
 from signals_core import Grain, Unavailable
 from signals_core.builtin.schedules import Cron
 from signals_core.daemon import key_of
@@ -61,6 +61,54 @@ def test_an_earlier_start_extends_history(rig: Rig) -> None:
     rig.start(rig.windowed(start=at("2025-12-31T20:00")))
     rig.advance(2 * MINUTE)
     assert rig.source.windows == hours(-2, -1, -4, -3)
+
+
+def test_what_a_source_has_shown(rig: Rig) -> None:
+    """Windows in a row are read by one answer of the source, until one is not over by it."""
+    asked: list[int] = []
+
+    def seen():
+        asked.append(len(rig.source.asked))
+        return at("2025-12-31T20:00") if len(asked) == 1 else rig.now
+
+    rig.source.seen = seen
+    rig.start(rig.windowed(start=at("2025-12-31T12:00"), grace=timedelta(0)))
+    rig.exactly(MINUTE)
+    assert asked == [0, 8]
+    assert rig.source.windows == hours(*range(-12, 0))
+
+
+def test_what_a_source_has_shown_grows_old(rig: Rig) -> None:
+    """After a second in a row the source is asked again: another server may answer by then."""
+    asked: list[int] = []
+    rig.source.seen = lambda: asked.append(len(rig.source.asked))
+
+    def slow(request):
+        request.wait(0.4)
+        yield from one(request)
+
+    rig.source.answer = slow
+    rig.start(rig.windowed(start=at("2025-12-31T12:00"), grace=timedelta(0)))
+    rig.exactly(MINUTE)
+    assert asked[:4] == [0, 3, 6, 9]
+    assert rig.source.windows == hours(*range(-12, 0))
+
+
+def test_a_row_of_windows_holds_up_nobody(rig: Rig) -> None:
+    """Who makes up many windows leaves the source to a collector that waits for it."""
+    gate, names = Gate(rig.clock), []
+
+    def answer(request):
+        names.append(request.collector)
+        yield from gate.answer(request)
+
+    rig.source.answer = answer
+    policy = {"start": at("2025-12-31T12:00"), "timeout": HOUR}
+    rig.start(rig.windowed("core.a", **policy), rig.windowed("core.b", **policy))
+    rig.exactly(2 * MINUTE)
+    rig.call(gate.open)
+    rig.exactly(MINUTE)
+    assert len(names) == 24 and names[0] != names[1]
 
 
 @pytest.mark.parametrize("behind", [timedelta(milliseconds=20), 2 * HOUR, 10 * MINUTE])
