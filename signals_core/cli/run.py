@@ -108,7 +108,8 @@ def run(
         ):
             if _start(runner, told, wait_lock.total_seconds()):
                 _log.info("runs %s, state in %s", counted(len(collectors), "collector"), folder)
-                told.wait()
+                while not told.is_set():  # with threads about, a signal was seen not to wake `wait`
+                    time.sleep(_LOOK_SECONDS)
                 _log.info("stopping")
             runner.stop(deadline.total_seconds())
     except CannotListen as error:

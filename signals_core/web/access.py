@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64decode
 from binascii import Error as NoBase64
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from signals_core.web.server import Address, is_loopback
 OPEN = ("/healthz", "/readyz")
 
 SHORTEST_TOKEN = 16
+
+_HOST = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:]+))(?::\d*)?")
 
 
 @frozen(repr=False)
@@ -44,19 +47,14 @@ class Access:
         )
 
     def _is_own(self, host: str) -> bool:
-        name = _without_port(host)
-        return is_loopback(name) or name.lower() == self.address.host.lower()
+        found = _HOST.fullmatch(host)
+        name = (found["v6"] or found["name"] or "").lower() if found else ""
+        return is_loopback(name) or name == self.address.host.lower()
 
     def _has_token(self, headers: Mapping[str, str]) -> bool:
         assert self.token is not None
         given = _given(headers.get("authorization", ""))
         return hmac.compare_digest(given, self.token.encode())
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
 
 
 def _given(authorization: str) -> bytes:
