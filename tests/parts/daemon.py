@@ -71,10 +71,15 @@ class Daemon:
         """What it said on standard error."""
         return self.stderr.read_text()
 
+    def until(self, what: Callable[[], Any]) -> Any:
+        """Wait until something is true, and return it; fails when the daemon ends before."""
+        found = until(lambda: what() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.said
+        return found
+
     def until_said(self, text: str) -> None:
-        """Wait until it has said something; fails when it ends before."""
-        until(lambda: text in self.said or self.process.poll() is not None)
-        assert text in self.said, self.said
+        """Wait until it has said something."""
+        self.until(lambda: text in self.said)
 
     @property
     def port(self) -> int:
