@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from time import perf_counter
+from typing import Any
 
 from signals_core.store import schema
 from signals_core.store.errors import StoreError, damaged, explained, no_locks
@@ -30,6 +31,7 @@ class Database:
         self.path = path
         self._connection = connection
         self._lock = RLock()
+        self._synchronous: str | None = None
         self.commits = Histogram(COMMIT_SECONDS)
         self.trouble: str | None = None
 
@@ -85,11 +87,16 @@ class Database:
         return cls(path, connection)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Write all of what is done inside, or nothing."""
+    def transaction(self, *, repeatable: bool = False) -> Iterator[Connection]:
+        """Write all of what is done inside, or nothing.
+
+        What is `repeatable`, because it is done again where it is missing, is on the disk no later
+        than the next that is not: it outlives a kill at once, but a loss of power only then.
+        """
         began = perf_counter()
         try:
-            with self._within("BEGIN IMMEDIATE") as connection:
+            # In a log that is written in order, one sync makes all that came before durable.
+            with self._within("BEGIN IMMEDIATE", "NORMAL" if repeatable else "FULL") as connection:
                 yield connection
         except StoreError as error:
             self.trouble = str(error)
@@ -104,10 +111,18 @@ class Database:
         with self._within("BEGIN") as connection:
             yield connection
 
+    def select(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of one statement, which is a snapshot by itself."""
+        with self._lock, explained(self.path):
+            return self._connection.execute(statement, values).fetchall()
+
     @contextmanager
-    def _within(self, begin: str) -> Iterator[Connection]:
+    def _within(self, begin: str, synchronous: str | None = None) -> Iterator[Connection]:
         with self._lock, explained(self.path):
             connection = self._connection
+            if synchronous not in (None, self._synchronous):
+                connection.execute(f"PRAGMA synchronous = {synchronous}")
+                self._synchronous = synchronous
             try:
                 connection.execute(begin)
                 yield connection

@@ -38,10 +38,7 @@ class Outbox:
         """
         bounds = _Bounds(metrics, bytes)
         with self._database.snapshot() as connection:
-            row = find_sink(connection, sink)
-            if row is None:
-                return None
-            for item in _waiting(connection, row.number, after or _START):
+            for item in _waiting(connection, sink, after or _START):
                 for piece in payload.read(connection, *item):
                     bounds.take(item.reading_id, piece)
                     if bounds.full:
@@ -81,9 +78,11 @@ class Outbox:
         """
         self.settle([Settled(sink, delivered, letters)], at=at)
 
-    def settle(self, parts: Iterable[Settled], *, at: datetime) -> None:
+    def settle(self, parts: Sequence[Settled], *, at: datetime) -> None:
         """Note, in one transaction, what several sinks took and what they refused for good."""
-        with self._database.transaction() as connection:
+        # An acknowledgement that is lost with the power has its metrics sent again, no more.
+        lasting = any(part.refused for part in parts)
+        with self._database.transaction(repeatable=not lasting) as connection:
             for part in parts:
                 row = find_sink(connection, part.sink)
                 if row is not None:
@@ -172,9 +171,10 @@ def _joined(items: Sequence[Item]) -> Iterator[Item]:
     yield item
 
 
-def _waiting(connection: Connection, sink: int, after: Position) -> Iterator[Item]:
+def _waiting(connection: Connection, sink: str, after: Position) -> Iterator[Item]:
     rows = connection.execute(
-        "SELECT reading, first, last FROM pending WHERE sink = ? AND reading >= ?"
+        "SELECT reading, first, last FROM pending"
+        " WHERE sink = (SELECT number FROM sink WHERE name = ?) AND reading >= ?"
         " ORDER BY reading, first",
         (sink, after.reading_id),
     )

@@ -56,8 +56,8 @@ class Requests:
         ]
 
     def progress_request(self, request_id: int, progress: Mapping[str, Any]) -> None:
-        """Say how far a request is."""
-        with self._database.transaction() as connection:
+        """Say how far a request is; what is not known to be done is done again."""
+        with self._database.transaction(repeatable=True) as connection:
             connection.execute(
                 "UPDATE request SET progress = ? WHERE id = ?", (json.dumps(progress), request_id)
             )

@@ -60,9 +60,8 @@ class Sinks:
 
     def is_full(self, sink: str) -> bool:
         """Whether what is kept for a sink, dead letters included, has reached its bound."""
-        with self._database.snapshot() as connection:
-            row = find_sink(connection, sink)
-        return row is not None and row.bytes >= self._limit_bytes
+        rows = self._database.select(f"{_SINK} = ?", sink)
+        return any(SinkRow(*row).bytes >= self._limit_bytes for row in rows)
 
     def outbox(self) -> list[OutboxLine]:
         """Return what waits for each sink that is configured or has something left here."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from signals_core.store import Store, StoreError, StoreFull, StoreLocked, schema
+from signals_core.store import Letter, Store, StoreError, StoreFull, StoreLocked, schema
 from signals_core.store.errors import explained, of_system
-from store.made import KEY, commit, covering, reading, told, window
+from store.made import KEY, START, commit, covering, reading, told, window
 
 _HOLD = """
 import sys
@@ -77,6 +77,23 @@ def test_how_sqlite_is_set(store):
         "auto_vacuum": 2,
         "user_version": schema.VERSION,
     }
+
+
+def test_what_a_loss_of_power_may_undo(store):
+    """Only an acknowledgement and a request's progress are not synced: both are done again."""
+
+    def is_synced(transaction):
+        transaction()
+        return store._database._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+    request = store.request("backfill", {})
+    assert is_synced(lambda: commit(store, reading([1, 2])))
+    packed = store.pending("lake", metrics=1, bytes=10**6)
+    assert not is_synced(lambda: store.acknowledge("lake", packed.items, at=START))
+    letters = [Letter(packed.end.reading_id, 1, "no")]
+    assert is_synced(lambda: store.bury("lake", letters, at=START))
+    assert not is_synced(lambda: store.progress_request(request, {}))
+    assert is_synced(lambda: store.finish_request(request, "done"))
 
 
 def test_one_writer(folder, holder):
