@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import TypeAlias
 
 from attrs import define, field
 
@@ -70,6 +71,24 @@ class Snapshots:
             agenda.first_run = now + spread(collector.id, agenda.next_tick - now)
         return agenda
 
+    @classmethod
+    def following(cls, collector: Collector, before: Agenda, now: datetime) -> Snapshots:
+        """Go on as a collector that has changed: what was owed comes at once."""
+        assert collector.schedule is not None
+        agenda = cls(collector, collector.schedule, tick_after(collector, now))
+        if not isinstance(before, Snapshots):
+            agenda.first_run = now
+        elif before.is_owing(now):
+            agenda.first_run = now
+            agenda.missed, agenda.dropped = before.missed, before.dropped
+        return agenda
+
+    def is_owing(self, now: datetime) -> bool:
+        """Whether a run is owed: by a tick that has come, at start, or after one that failed."""
+        return bool(
+            self.next_tick <= now or self.first_run or self.missed or self.unreachable.attempts
+        )
+
     def next_run(self, now: datetime) -> datetime:
         """Return when it runs next."""
         self._notice(now)
@@ -100,15 +119,15 @@ class Snapshots:
             self.next_tick = tick_after(self.collector, now)
 
     def missed_since(self, since: datetime, now: datetime) -> None:
-        """Miss the ticks that came since it was paused, when nobody was there."""
-        tick = tick_after(self.collector, since)
+        """Count the ticks that have come since it was paused."""
+        self.missed, tick = 0, tick_after(self.collector, since)
         while tick <= now and self.missed < _MANY_TICKS:
             self.missed += 1
             tick = tick_after(self.collector, tick)
 
-    def put_off(self) -> None:
-        """Miss a tick whose run was paused before it began."""
-        self.missed += 1
+    def put_off(self, now: datetime) -> None:
+        """Owe a run that was not begun when its turn came."""
+        self.first_run = now
 
     def resume(self, now: datetime) -> None:
         """Run now when ticks were missed."""
@@ -223,7 +242,7 @@ class Windows:
     def missed_since(self, since: datetime, now: datetime) -> None:
         """Miss nothing: windows are made up."""
 
-    def put_off(self) -> None:
+    def put_off(self, now: datetime) -> None:
         """Miss nothing: what was to be read still is."""
 
     def resume(self, now: datetime) -> None:
@@ -305,6 +324,9 @@ class Windows:
                 self.next_tick = tick_after(self.collector, now)
                 self.horizon = self.horizon and min(self.horizon, now)
         self._asked = now
+
+
+Agenda: TypeAlias = Snapshots | Windows
 
 
 def tick_after(collector: Collector, moment: datetime) -> datetime:

@@ -144,8 +144,9 @@ class Attempts:
         note = partial(unreachable, run, Unavailable("it does not open"))
         give_up = partial(self._give_up, member, turn, note)
         seconds = member.collector.timeout.total_seconds()
+        connection = member.source  # another may have taken its place when this one is given up
         try:
-            source = member.source.acquire(lambda: self.watch.over(seconds, None, give_up))
+            source = connection.acquire(lambda: self.watch.over(seconds, None, give_up))
         except GivenUp:
             raise
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
@@ -161,7 +162,7 @@ class Attempts:
             broken = True
             raise
         finally:
-            member.source.release(broken=broken)
+            connection.release(broken=broken)
 
     def _known(self, turn: Turn, agenda: Windows) -> datetime | None:
         """Return W as the turns before in a row know it; None when the source is to be asked.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from hashlib import sha256
 from threading import Condition, Thread, current_thread
 from typing import Generic, TypeVar
 
 from signals_core.errors import Rejected, RetryAfter, Unavailable
-from signals_core.fields import sameness_of
+from signals_core.fields import sameness_of, secrets_in
 from signals_core.plugin import Plugin
+from signals_core.secret import Secret
 
 P = TypeVar("P", bound=Plugin)
 
@@ -19,7 +21,8 @@ class Connection(Generic[P]):
 
     It is opened before its first use. After a failure that says that the connection is broken it
     is closed as soon as no call is in flight, and opened again for the next one. For a call that
-    does not end, one that opens or closes it included, nobody waits; it keeps its place.
+    does not end, one that opens or closes it included, nobody waits; it keeps its place. One that
+    is retired is closed whenever no call is in flight.
     """
 
     def __init__(self, plugin: P, limit: int) -> None:
@@ -30,6 +33,8 @@ class Connection(Generic[P]):
         self._abandoned: list[Thread] = []
         self._is_open = False
         self._is_broken = False
+        self._is_retired = False
+        self._opened_with: Sequence[bytes | None] = ()
 
     def acquire(self, opening: Callable[[], AbstractContextManager[object]] = nullcontext) -> P:
         """Wait for a free place and return the plugin, open. Raises what its `open` raises.
@@ -64,6 +69,7 @@ class Connection(Generic[P]):
             self._abandoned = [each for each in self._abandoned if each is not current_thread()]
             self._is_broken = self._is_broken or broken
             self._changed.notify_all()
+        self._close_if_retired()
 
     @contextmanager
     def use(self, breaks: Callable[[BaseException], bool] | None = None) -> Iterator[P]:
@@ -85,6 +91,26 @@ class Connection(Generic[P]):
             self._abandoned.append(thread)
             self._changed.notify_all()
 
+    def retire(self) -> bool:
+        """Have it closed as soon as no call is in flight; whether it is."""
+        with self._changed:
+            self._is_retired = True
+        self._close_if_retired()
+        return not self._is_open
+
+    def take_back(self) -> None:
+        """Have it stay open again, because it is needed after all."""
+        with self._changed:
+            self._is_retired = False
+
+    def refresh(self) -> bool:
+        """Have it reopened when a secret is no longer what it was opened with; whether it is."""
+        with self._changed:
+            if not self._is_open or self._opened_with == _secrets(self.plugin):
+                return False
+            self._is_broken = True
+            return True
+
     def close(self) -> None:
         """Wait until no call is in flight, and close; with an abandoned one it stays open."""
         with self._changed:
@@ -95,6 +121,18 @@ class Connection(Generic[P]):
             self._is_open = self._is_broken = False
         try:
             self.plugin.close()
+        finally:
+            self.release()
+
+    def _close_if_retired(self) -> None:
+        with self._changed:
+            if not (self._is_retired and self._is_open) or self._in_flight:
+                return
+            self._in_flight += 1
+            self._is_open = self._is_broken = False
+        try:
+            with suppress(Exception):  # nobody needs it any more
+                self.plugin.close()
         finally:
             self.release()
 
@@ -113,6 +151,7 @@ class Connection(Generic[P]):
             self._is_open = self._is_broken = False
             with suppress(Exception):  # what is broken may be closed no better
                 self.plugin.close()
+        self._opened_with = _secrets(self.plugin)
         try:
             self.plugin.open()
         except BaseException as error:
@@ -133,7 +172,14 @@ class Connections(Generic[P]):
         key = sameness_of(plugin)
         if key not in self._by_key:
             self._by_key[key] = Connection(plugin, limit)
+        self._by_key[key].take_back()
         return self._by_key[key]
+
+    def retain(self, used: Collection[Connection[P]]) -> None:
+        """Retire all others: one whose call does not end yet can be taken back."""
+        for key, connection in list(self._by_key.items()):
+            if connection not in used and connection.retire():
+                del self._by_key[key]
 
     def __iter__(self) -> Iterator[Connection[P]]:
         return iter(self._by_key.values())
@@ -143,6 +189,18 @@ class Connections(Generic[P]):
         with ExitStack() as stack:
             for connection in self:
                 stack.callback(connection.close)
+
+
+def _secrets(plugin: Plugin) -> Sequence[bytes | None]:
+    """Return what tells whether the secrets of a plugin are the same as before."""
+    return [_digest(secret) for secret in secrets_in(plugin)]
+
+
+def _digest(secret: Secret) -> bytes | None:
+    try:
+        return sha256(secret.reveal().encode(errors="surrogatepass")).digest()
+    except LookupError:
+        return None
 
 
 def breaks_connection(error: BaseException) -> bool:

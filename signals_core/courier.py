@@ -31,6 +31,7 @@ _log = logging.getLogger("signals")
 T = TypeVar("T")
 Uniform = Callable[[float, float], float]
 
+_LOOK_SECONDS = 0.1
 _LONGEST_PAUSE = 86_400.0  # that a receiver may ask for
 
 
@@ -39,7 +40,8 @@ class Courier:
 
     It has a thread between `start` and `stop`. Failures are tried again without end, after a
     pause between zero and 1 s, doubling up to 60 s, until something is taken; no sooner than
-    `RetryAfter` asks. `failures` counts them since something was taken.
+    `RetryAfter` asks. `failures` counts them since something was taken. It begins when those that
+    it comes `after` have ended, which were asked to.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class Courier:
         *,
         tally: Tally | None = None,
         random: Uniform = randomness.uniform,
+        after: Sequence[Courier] = (),
     ) -> None:
         self.names = tuple(names)
+        self.connection = connection
+        self._after = after
         self._tally = tally or Tally()
-        self._connection = connection
         self._clock = clock
         self._outboxes = Outboxes(self.names, store, clock, connection.plugin)
         self._insistent = _Insistent(self._outboxes, self._pause, _Backoff(random))
@@ -95,16 +99,23 @@ class Courier:
         What it is about to write is then written, and again by the next process.
         """
         self.ask_to_stop()
+        is_over = self.has_ended(seconds)
+        with self._changed:
+            if self._thread is not None:
+                self.connection.abandon(self._thread)
+        return is_over
+
+    def has_ended(self, seconds: float = 0) -> bool:
+        """Wait so many seconds at most for the thread to end, if there is one; whether it has."""
         deadline = self._clock.monotonic() + seconds
         with self._changed:
             while self._thread and (left := deadline - self._clock.monotonic()) > 0:
                 self._clock.wait(self._changed, left)
-            if self._thread is not None:
-                self._connection.abandon(self._thread)
             return self._thread is None
 
     def _run(self) -> None:
         try:
+            self._wait_for_others()
             self._insistent.until_done(self._health.load)
             self._triage.interrupt()
             while not self._is_stopping:
@@ -115,6 +126,13 @@ class Courier:
             with self._changed:
                 self._thread = None
                 self._changed.notify_all()
+
+    def _wait_for_others(self) -> None:
+        for other in self._after:
+            while not other.has_ended(_LOOK_SECONDS):
+                if self._is_stopping:
+                    raise _Stopped
+        self._after = ()
 
     def _work(self) -> None:
         try:
@@ -143,7 +161,7 @@ class Courier:
     def _write(self, batch: Batch, counts: Mapping[str, int]) -> Rejected | None:
         began, outcome = self._clock.monotonic(), "failed"
         try:
-            with self._connection.use() as sink:
+            with self.connection.use() as sink:
                 sink.write(batch)
             outcome = "accepted"
         except Rejected as refusal:
@@ -170,71 +188,6 @@ class Courier:
             while not self._is_stopping and (left := until - self._clock.monotonic()) > 0:
                 self._clock.wait(self._changed, left)
             return not self._is_stopping
-
-
-class Couriers:
-    """All couriers of a runner, one for each connection."""
-
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        *,
-        tally: Tally | None = None,
-        random: Uniform = randomness.uniform,
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._tally = tally or Tally()
-        self._random = random
-        self._served: dict[Connection[Sink], list[str]] = {}
-        self._by_name: dict[str, Courier] = {}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all sinks."""
-        return tuple(name for names in self._served.values() for name in names)
-
-    def add(self, sinks: Mapping[str, Connection[Sink]]) -> None:
-        """Take up sinks, before `start`; a name that is there already is passed over."""
-        for name, connection in sinks.items():
-            names = self._served.setdefault(connection, [])
-            if name not in names:
-                names.append(name)
-
-    def start(self) -> None:
-        """Start them all."""
-        for connection, names in self._served.items():
-            courier = Courier(
-                names,
-                connection,
-                self._store,
-                self._clock,
-                tally=self._tally,
-                random=self._random,
-            )
-            self._by_name |= dict.fromkeys(names, courier)
-            courier.start()
-
-    def wake(self, names: Iterable[str]) -> None:
-        """Say that something new is pending for these sinks; names not known are passed over."""
-        for name in names:
-            courier = self._by_name.get(name)
-            if courier:
-                courier.wake((name,))
-
-    def failures(self, name: str) -> int:
-        """Return how often a sink has failed since it took something, or since the start."""
-        courier = self._by_name.get(name)
-        return courier.failures if courier else 0
-
-    def stop(self, seconds: float) -> bool:
-        """Stop them all, within so many seconds together; False when one still writes."""
-        couriers = list(dict.fromkeys(self._by_name.values()))
-        for courier in couriers:
-            courier.ask_to_stop()
-        deadline = self._clock.monotonic() + seconds
-        return all(courier.stop(deadline - self._clock.monotonic()) for courier in couriers)
 
 
 class _Stopped(Exception):

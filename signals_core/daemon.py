@@ -7,27 +7,26 @@ delivers, and the store is between them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Condition
 from typing import Self
 
-from signals_core.agenda import Snapshots, Windows
+from signals_core.agenda import Windows
 from signals_core.attempts import Attempts
 from signals_core.backfill import Progress, Span
 from signals_core.clock import Clock
-from signals_core.collector import Collector
-from signals_core.connections import Connection
-from signals_core.courier import Couriers
+from signals_core.couriers import Couriers
 from signals_core.errands import Errands, Told
 from signals_core.errors import Unavailable, reason_of
 from signals_core.facts import CollectorFacts, Facts
 from signals_core.lanes import Lane
-from signals_core.member import Agenda, Member, Turn
+from signals_core.member import Member, Turn
 from signals_core.pausing import Pausing
-from signals_core.plugin import Sink, Source
-from signals_core.store import CoverageKey, Store, StoreError
+from signals_core.reload import Wired
+from signals_core.roster import Roster
+from signals_core.store import Store, StoreError, TakenUp
 from signals_core.tally import Tally
 from signals_core.timer import Timer
 from signals_core.turns import Turns
@@ -38,7 +37,6 @@ _log = logging.getLogger("signals")
 _LOOK = timedelta(seconds=1)
 _PRUNE = timedelta(hours=1)
 _OBEY_SECONDS = 10.0
-_GOOD = ("read", "unchanged")
 
 
 class Daemon:
@@ -58,20 +56,22 @@ class Daemon:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._versions = versions
         self._tally = tally
         self._on_schedule = on_schedule
         self._timer = Timer(clock)
         self._members: dict[str, Member] = {}
         self._changed = Condition()
-        self._turns = Turns(self._timer, clock, self._changed, self._attempt)
+        self._turns = Turns(self._timer, clock, self._changed, self._attempt, self._settle)
         self._pausing = Pausing(store, clock, self._members, self._timer.wake)
         self._couriers = Couriers(store, clock, tally=tally)
         self._attempts = Attempts(
             store, clock, versions, tally,
             on_pending=self._couriers.wake, on_given_up=self._turns.end,
         )  # fmt: skip
-        self._lanes: dict[int, Lane] = {}
+        self._roster = Roster(
+            store, clock, versions, self._turns, self._pausing, self._members,
+            on_schedule=on_schedule,
+        )  # fmt: skip
         self._errands = Errands(
             store, clock, self._attempts, self._members, self._turns,
             self._couriers.failures, self._was_done, alone=not on_schedule,
@@ -79,7 +79,6 @@ class Daemon:
         self._late, self._asked, self._old = (
             Lane(name, 1, clock) for name in ("late reads", "requests", "old readings")
         )
-        self._last_runs = store.last_runs()
         self._pausing.load()
 
     @classmethod
@@ -97,33 +96,38 @@ class Daemon:
         store = Store.open(state_dir, wait_seconds=wait_lock)
         return cls(store, clock, versions, tally, on_schedule=on_schedule)
 
-    def add(
-        self,
-        collector: Collector,
-        source: Connection[Source],
-        sinks: Mapping[str, Connection[Sink]],
-    ) -> None:
+    def add(self, wired: Wired) -> None:
         """Take a collector up: its coverage and versions go on where they were."""
-        key = None if collector.window is None else key_of(collector)
-        names = {sink_name(collector, name): sink for name, sink in sinks.items()}
-        self._couriers.add(names)
-        self._versions.heard(collector.id, self._store.last_version(collector.id))
-        member = Member(
-            collector,
-            self._agenda(collector, key),
-            source,
-            self._lane_of(source),
-            tuple(names),
-            key,
-        )
-        self._members[collector.id] = member
-        self._pausing.begin(member)
-        if self._on_schedule:
-            self._turns.add(member)
+        self._couriers.add(wired.named_sinks)
+        self._roster.add(self._roster.form_of(wired))
+
+    def reload(self, wired: Sequence[Wired], unchanged: Collection[str]) -> None:
+        """Run these collectors from now on and no others; those that are `unchanged` go on.
+
+        Nothing changes when it raises `StoreError`.
+        """
+        changed = [each for each in wired if each.collector.id not in unchanged]
+        forms = [self._roster.form_of(each) for each in changed]
+        self._roster.reload()
+        sinks = {name: sink for each in wired for name, sink in each.named_sinks.items()}
+        self._take_up_sinks(sinks)
+        self._couriers.replace(sinks)
+        for key in self._members.keys() - {each.collector.id for each in wired}:
+            self._roster.remove(key)
+        for form in forms:
+            is_there = form.collector.id in self._members
+            (self._roster.change if is_there else self._roster.add)(form)
+        self._roster.retain(each.source for each in wired)
+        with self._changed:
+            self._changed.notify_all()
+
+    def note_configuration(self, taken: TakenUp) -> None:
+        """Keep how the configuration was read, for those who look. Raises `StoreError`."""
+        self._store.take_up(taken)
 
     def start(self) -> None:
         """Start the threads."""
-        self._take_up_sinks()
+        self._take_up_sinks(self._couriers.names)
         self._couriers.start()
         self._timer.add("a look at late reads", _every(_LOOK), self._look_at_late)
         if self._on_schedule:
@@ -142,7 +146,7 @@ class Daemon:
         with self._changed:
             self._changed.notify_all()
         self._timer.stop()
-        lanes = [*self._lanes.values(), self._errands.lane, self._late, self._asked, self._old]
+        lanes = [*self._roster.lanes, self._errands.lane, self._late, self._asked, self._old]
         for lane in lanes:
             lane.close()
         if not self._join(lanes, deadline):
@@ -205,32 +209,22 @@ class Daemon:
         done = [lane.join(deadline - self._clock.monotonic()) for lane in lanes]
         return all(done)
 
-    def _take_up_sinks(self) -> None:
+    def _take_up_sinks(self, names: Iterable[str]) -> None:
         """Tell the store which sinks there are. One that has no schedules need not know all."""
-        lines = [] if self._on_schedule else self._store.outbox()
-        others = [line.sink for line in lines if not line.orphaned]
-        self._store.set_sinks(dict.fromkeys((*self._couriers.names, *others)))
+        before = {line.sink: line for line in self._store.outbox()}
+        others = [line.sink for line in before.values() if not line.orphaned]
+        self._store.set_sinks(dict.fromkeys((*names, *([] if self._on_schedule else others))))
         for line in self._store.outbox():
-            if line.orphaned and self._on_schedule:
+            known = self._couriers.has_started and before.get(line.sink)
+            if line.orphaned and self._on_schedule and not (known and known.orphaned):
                 _log.warning(
                     "the sink %s is no longer configured and has %d metrics pending (they go out "
                     "when the name returns, or end by `signals outbox drop`)",
                     line.sink, line.metrics,
                 )  # fmt: skip
 
-    def _lane_of(self, source: Connection[Source]) -> Lane:
-        if id(source) not in self._lanes:
-            name, slots = type(source.plugin).__name__, source.plugin.max_connections
-            self._lanes[id(source)] = Lane(name, slots, self._clock)
-        return self._lanes[id(source)]
-
-    def _agenda(self, collector: Collector, key: CoverageKey | None) -> Agenda:
-        now = self._clock.now()
-        if key is not None:
-            return Windows.starting(collector, self._store.coverage(key), now)
-        last = self._last_runs.get(collector.id)
-        has_read = last is not None and last.outcome in _GOOD
-        return Snapshots.starting(collector, last.started if last and has_read else None, now)
+    def _settle(self, member: Member) -> None:
+        self._roster.settle(member)
 
     def _attempt(self, member: Member, turn: Turn) -> None:
         if not self._attempts.stopping:
@@ -265,27 +259,6 @@ class Daemon:
             self._store.prune(self._clock.now())
         except StoreError as error:
             _log.error("old readings could not be cleared: %s", reason_of(error))
-
-
-def key_of(collector: Collector) -> CoverageKey:
-    """Return the key of a windowed collector's coverage."""
-    grain = collector.buckets
-    assert grain is not None
-    return collector.id, grain.text, grain.timezone if grain.is_calendar else ""
-
-
-def sink_name(collector: Collector, key: str) -> str:
-    """Return the name under which the store knows a collector's sink."""
-    return key if key in collector.shared_sinks else f"{collector.id}/{key}"
-
-
-def sink_named(collector: Collector, name: str) -> str:
-    """Return a sink's name in the store by that name or its own key. Raises `LookupError`."""
-    names = [sink_name(collector, key) for key in collector.sinks]
-    found = sink_name(collector, name) if name in collector.sinks else name
-    if found not in names:
-        raise LookupError(f"{collector.name} has no sink {name!r}; it has: {', '.join(names)}")
-    return found
 
 
 def _every(period: timedelta) -> Callable[[datetime], datetime]:

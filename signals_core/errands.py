@@ -197,6 +197,8 @@ class Errands:
     def _past(self, member: Member, window: Window, span: Span, shown: Shown | None) -> Turn:
         """Run one past window when nothing else is due; `shown` is of the one before."""
         while not self._attempts.stopping:
+            if not _has(member, window):
+                raise LookupError(f"{member.name} was taken out, or has another grain now")
             if (paused := self._paused(member)) is not None:
                 return Turn(trouble=paused)
             if self._attempts.is_held_up(member):
@@ -212,7 +214,9 @@ class Errands:
             self._wait_until(lambda turn=turn: turn.is_over)  # type: ignore[misc]
             if turn.is_taken:
                 return turn
-            self._wait_until(lambda: self._is_free(member) or self._paused(member) is not None)
+            self._wait_until(
+                lambda: self._is_free(member) or member.is_removed or self._paused(member)
+            )
         return Turn()
 
     def _paused(self, member: Member) -> str | None:
@@ -227,7 +231,7 @@ class Errands:
     def _try_past(self, member: Member, turn: Turn, window: Window, span: Span) -> None:
         """Run one past window, unless something else came first while this one queued."""
         try:
-            if member.take(turn, lambda: self._is_free(member)):
+            if member.take(turn, lambda: self._is_free(member) and _has(member, window)):
                 self._attempts.past(member, turn, window, span.sinks)
         finally:
             self._turns.end(member, turn)
@@ -244,7 +248,7 @@ class Errands:
         """Whether one of the sinks has failed so often, and taken nothing since."""
         return any(self._failures(sink) >= tries for sink in sinks)
 
-    def _wait_until(self, is_over: Callable[[], bool]) -> None:
+    def _wait_until(self, is_over: Callable[[], object]) -> None:
         with self._changed:
             while not (is_over() or self._attempts.stopping):
                 self._clock.wait(self._changed, _LOOK_SECONDS)
@@ -252,3 +256,11 @@ class Errands:
     def _request(self, request_id: int) -> Requested:
         requests = self._store.requests(open_only=False)
         return next(each for each in requests if each.id == request_id)
+
+
+def _has(member: Member, window: Window) -> bool:
+    """Whether a window is one of those that a member reads, which may change under way."""
+    agenda = member.agenda
+    if member.is_removed or not isinstance(agenda, Windows):
+        return False
+    return agenda.grain.window(window.start) == window

@@ -6,7 +6,7 @@ import ast
 import inspect
 import textwrap
 import types
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -131,6 +131,21 @@ def sameness_of(value: Any) -> Hashable:
     if isinstance(value, (list, tuple)):
         return tuple(sameness_of(item) for item in value)
     return type(value), value if isinstance(value, Hashable) else id(value)
+
+
+def secrets_in(value: Any) -> Iterator[Secret]:
+    """Yield the secrets that a plugin, or a value, is configured with."""
+    if isinstance(value, Secret):
+        yield value
+    elif attrs.has(type(value)):
+        for each in attrs.fields(type(value)):
+            if each.init:
+                yield from secrets_in(getattr(value, each.name))
+    elif isinstance(value, Mapping):
+        yield from secrets_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from secrets_in(item)
 
 
 def optional_of(kind: Any) -> Any | None:

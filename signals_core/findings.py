@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from signals_core.agenda import tick_after
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage
-from signals_core.daemon import key_of, sink_name
+from signals_core.keys import key_of, sink_name
 from signals_core.pausing import pause_of, until_text
 from signals_core.phrases import counted, moment
 from signals_core.retries import Failure

@@ -78,6 +78,12 @@ class Lane:
         return is_done
 
     @property
+    def is_busy(self) -> bool:
+        """Whether anything runs or waits."""
+        with self._changed:
+            return bool(self._waiting or self._threads)
+
+    @property
     def is_wanted(self) -> bool:
         """Whether a job waits for a slot."""
         return self._waiting > 0

@@ -8,15 +8,14 @@ from threading import Lock
 
 from attrs import define, field, frozen
 
-from signals_core.agenda import Snapshots, Windows
+from signals_core.agenda import Agenda
 from signals_core.collector import Collector
 from signals_core.connections import Connection
+from signals_core.coverage import Coverage
 from signals_core.facts import Watermark
 from signals_core.lanes import Lane
 from signals_core.plugin import Source
 from signals_core.store import CoverageKey, Outcome, Paused
-
-Agenda = Snapshots | Windows
 
 
 @frozen
@@ -44,11 +43,27 @@ class Turn:
     is_over: bool = False
 
 
+@frozen(eq=False)
+class Form:
+    """What a member is to be: its collector, where that queues, and what the store has of it.
+
+    `coverage` is that of a windowed collector, None for one that has read nothing.
+    """
+
+    collector: Collector
+    source: Connection[Source]
+    lane: Lane
+    sinks: tuple[str, ...]
+    key: CoverageKey | None
+    coverage: Coverage | None
+
+
 @define(eq=False)
 class Member:
     """One collector in the daemon: its agenda, where it queues, and the run that is under way.
 
-    `pause` keeps it from being read until it is over. `watermark` is what the source last showed.
+    `pause` keeps it from being read until it is over. `next_form` is what it becomes when its
+    turn is over. `watermark` is what the source last showed.
     `lock` guards the agenda, `pause` and `turn`. Only who has the turn changes the coverage.
     """
 
@@ -60,6 +75,8 @@ class Member:
     key: CoverageKey | None
     turn: Turn | None = None
     pause: Paused | None = None
+    next_form: Form | None = None
+    is_removed: bool = False
     watermark: Watermark | None = None
     lock: Lock = field(factory=Lock)
 
@@ -67,6 +84,17 @@ class Member:
     def name(self) -> str:
         """The collector's name, for a log line."""
         return self.collector.name
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nothing is to be begun as what it is now."""
+        return self.is_removed or self.next_form is not None
+
+    def come_back(self) -> bool:
+        """Be there again after it was removed, if it is still running; whether it is."""
+        with self.lock:
+            self.is_removed = self.turn is None
+            return not self.is_removed
 
     def is_paused(self, now: datetime) -> bool:
         """Whether it is not to be read now."""

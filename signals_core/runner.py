@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,12 +16,13 @@ from signals_core import collect, delivery
 from signals_core.check import Check, check_query, check_sink
 from signals_core.clock import Clock, SystemClock
 from signals_core.collector import Collector, Reading, problems_of
-from signals_core.connections import Connection, Connections
+from signals_core.connections import Connections
 from signals_core.errors import (
     ConfigError,
     Problem,
 )
 from signals_core.plugin import Sink, Source
+from signals_core.reload import Reloaded, Wired, compared, merged
 from signals_core.tally import Tally
 from signals_core.versions import Versions
 
@@ -56,13 +57,8 @@ class Runner:
         _refuse_mistakes(self.collectors)
         self._sources: Connections[Source] = Connections()
         self._sinks: Connections[Sink] = Connections()
-        self._source_of: dict[str, Connection[Source]] = {}
-        self._sinks_of: dict[str, dict[str, Connection[Sink]]] = {}
-        for each in self.collectors:
-            self._source_of[each.name] = self._sources.add(each.source, each.source.max_connections)
-            self._sinks_of[each.name] = {
-                name: self._sinks.add(sink, 1) for name, sink in each.sinks.items()
-            }
+        self._wired = self._wire(self.collectors)
+        self._reloading = Lock()
         self._versions = Versions()
         self._tally = Tally()
 
@@ -167,6 +163,36 @@ class Runner:
         if daemon is not None:
             daemon.try_store()
 
+    def reload(self, collectors: Iterable[Collector]) -> Reloaded:
+        """Run these collectors from now on, and return what that has changed.
+
+        They are told apart by their ids. One that is as it was goes on untouched; one that has
+        changed runs in its new form from its next run on; a new one begins as at start; one that is
+        gone ends with the run that is under way, and what is pending for its sinks is delivered
+        where they are still configured. Connections that nobody needs any more are closed, and one
+        whose secret is no longer what it was opened with is opened anew.
+
+        Raises `ConfigError` for collectors that cannot be right, and `StoreError`: then nothing has
+        changed.
+        """
+        with self._reloading:
+            wanted = tuple(merged(self.collectors, collectors))
+            _refuse_mistakes(wanted)
+            daemon = self._daemon
+            if daemon is not None:
+                _refuse_unscheduled(wanted)
+            reloaded = compared(self.collectors, wanted)
+            wired = self._wire(wanted)
+            try:
+                if daemon is not None:
+                    unchanged = {wired[name].collector.id for name in reloaded.unchanged}
+                    daemon.reload(list(wired.values()), unchanged)
+                self.collectors, self._wired = wanted, wired
+            finally:
+                self._retain()
+            refreshed = [each.refresh() for each in (*self._sources, *self._sinks)]
+            return evolve(reloaded, reopened=sum(refreshed))
+
     def backfill(
         self,
         name: str,
@@ -193,7 +219,7 @@ class Runner:
         sink that the collector does not have.
         """
         from signals_core.backfill import Span
-        from signals_core.daemon import sink_named
+        from signals_core.keys import sink_named
 
         collector = self[name]
         grain = collector.buckets
@@ -226,7 +252,7 @@ class Runner:
         )  # fmt: skip
         try:
             for each in collectors:
-                daemon.add(each, self._source_of[each.name], self._sinks_of[each.name])
+                daemon.add(self._wired[each.name])
         except BaseException:
             daemon.close()
             raise
@@ -252,13 +278,13 @@ class Runner:
         reading = self.read(name, at)
         collector = self[name]
         if at is None or collector.window is not None:
-            delivery.deliver(reading, self._sinks_of[collector.name])
+            delivery.deliver(reading, self._wired[collector.name].sinks)
         return reading
 
     def read(self, name: str, at: datetime | None = None) -> Reading:
         """Read once, as `invoke` does, and deliver nothing."""
         collector = self[name]
-        connection = self._source_of[collector.name]
+        connection = self._wired[collector.name].source
         window = collect.window_of(collector, connection, self._clock, at)
         source = connection.acquire()
         try:
@@ -278,13 +304,30 @@ class Runner:
     def check(self) -> Iterator[Check]:
         """Connect to every source and sink and check what can be without reading data."""
         for collector in self.collectors:
-            yield check_query(collector, self._source_of[collector.name])
+            yield check_query(collector, self._wired[collector.name].source)
         seen: set[int] = set()
         for collector in self.collectors:
-            for name, connection in self._sinks_of[collector.name].items():
+            for name, connection in self._wired[collector.name].sinks.items():
                 if id(connection) not in seen:
                     seen.add(id(connection))
                     yield check_sink(name, connection)
+
+    def _wire(self, collectors: Iterable[Collector]) -> dict[str, Wired]:
+        """Return collectors by name, with their connections: equal plugins share one."""
+        return {
+            each.name: Wired(
+                each,
+                self._sources.add(each.source, each.source.max_connections),
+                {name: self._sinks.add(sink, 1) for name, sink in each.sinks.items()},
+            )
+            for each in collectors
+        }
+
+    def _retain(self) -> None:
+        """Let go of the connections that no collector needs."""
+        wired = self._wired.values()
+        self._sources.retain([each.source for each in wired])
+        self._sinks.retain([sink for each in wired for sink in each.sinks.values()])
 
     def _version(self, collector_id: str, began: datetime) -> datetime:
         """Return a version that is later than any in the state directory, where there is one."""

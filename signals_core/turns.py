@@ -18,6 +18,7 @@ class Turns:
 
     `run` makes one reading at the most. Who has more windows to read keeps its slot for them, turn
     after turn, unless somebody waits for it. `changed` is notified whenever a row of turns is over.
+    `settle` is called under the lock of a member that may take a new form.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class Turns:
         clock: Clock,
         changed: Condition,
         run: Callable[[Member, Turn], None],
+        settle: Callable[[Member], None],
     ) -> None:
         self._timer = timer
         self._clock = clock
         self.changed = changed
         self._attempt = run
+        self._settle = settle
 
     def add(self, member: Member) -> None:
         """Have a member run from now on."""
@@ -42,10 +45,19 @@ class Turns:
         with member.lock:
             if member.turn is turn:
                 member.turn = None
+            self._settle(member)
         with self.changed:
             turn.is_over = True
             self.changed.notify_all()
+        self.wake(member)
+
+    def wake(self, member: Member) -> None:
+        """Have a member asked for its next run, because something has changed."""
         self._timer.wake(member.collector.id)
+
+    def remove(self, member: Member) -> None:
+        """Have a member run no more."""
+        self._timer.remove(member.collector.id)
 
     def _next_run(self, member: Member, now: datetime) -> datetime | None:
         with member.lock:
@@ -68,16 +80,17 @@ class Turns:
                 member.agenda.meanwhile(now)
             elif member.is_paused(now):
                 member.agenda.pass_over(now)
-            elif _is_due(member, now) and member.agenda.begin(now):
+            elif not member.is_removed and _is_due(member, now) and member.agenda.begin(now):
                 member.turn = turn
         if member.turn is turn:
             member.lane.submit(partial(self._run, member, turn))
 
     def _run(self, member: Member, turn: Turn) -> None:
         try:
-            if member.is_paused(self._clock.now()):
+            now = self._clock.now()
+            if member.is_stale or member.is_paused(now):
                 with member.lock:
-                    member.agenda.put_off()
+                    member.agenda.put_off(now)
             else:
                 for following in self._row(member, turn):
                     turn = following
@@ -99,7 +112,9 @@ class Turns:
             return None
         now = self._clock.now()
         with member.lock:
-            if member.turn is not turn or member.is_paused(now) or not agenda.is_ready(now):
+            if member.turn is not turn or member.is_stale or member.is_paused(now):
+                return None
+            if not agenda.is_ready(now):
                 return None
             member.turn = Turn(began=now, shown=turn.shown)
             return member.turn

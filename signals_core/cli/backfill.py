@@ -160,7 +160,7 @@ def _span(
 
 def _sinks(collector: Collector, sink: str | None, *, resend: bool) -> list[str] | None:
     """Return the sinks that get the whole set in any case; None: what changed is enough."""
-    from signals_core.daemon import sink_name
+    from signals_core.keys import sink_name
 
     names = {key: sink_name(collector, key) for key in collector.sinks}
     if resend:
@@ -184,7 +184,7 @@ def _list(output: Output, folder: Path, pasts: Sequence[Past]) -> None:
 
 def _rows(past: Past, store: Store | None) -> Iterator[list[str]]:
     from signals_core.coverage import Coverage
-    from signals_core.daemon import key_of
+    from signals_core.keys import key_of
     from signals_core.window import iso
 
     grain = past.collector.buckets

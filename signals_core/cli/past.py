@@ -16,8 +16,8 @@ from signals_core.cli.output import Output
 from signals_core.cli.progress import Told
 from signals_core.cli.state import holder_of
 from signals_core.collector import Collector
-from signals_core.daemon import sink_name
 from signals_core.errors import SignalsError, Unavailable
+from signals_core.keys import sink_name
 from signals_core.pausing import pause_of, until_text
 from signals_core.runner import Runner
 from signals_core.store import Requested, Store, StoreError, StoreLocked

@@ -9,9 +9,9 @@ from attrs import frozen
 
 from signals_core import collect
 from signals_core.collector import Collector, MetricDefinition
-from signals_core.daemon import sink_name
 from signals_core.facts import CollectorFacts, Configured, Facts
 from signals_core.findings import Finding, of_collectors
+from signals_core.keys import sink_name
 from signals_core.phrases import moment
 from signals_core.retries import Failure
 from signals_core.store import Run, Store

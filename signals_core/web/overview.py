@@ -9,9 +9,9 @@ from attrs import frozen
 
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage
-from signals_core.daemon import key_of
 from signals_core.facts import CollectorFacts, Configured, Facts
 from signals_core.findings import Finding, of_collectors, of_problem, of_sink
+from signals_core.keys import key_of
 from signals_core.phrases import late
 from signals_core.store import CoverageKey, OutboxLine, Run, Seen, Store
 from signals_core.web import strip, words

@@ -11,7 +11,7 @@ import pytest
 from parts.running import DAY, HOUR, MINUTE, Gate, Rig, at, one
 from signals_core import Grain, Unavailable
 from signals_core.builtin.schedules import Cron
-from signals_core.daemon import key_of
+from signals_core.keys import key_of
 
 
 def hours(*counts: int, of: str = "2026-01-01") -> list:

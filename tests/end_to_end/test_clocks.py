@@ -27,7 +27,7 @@ from signals_core import (
     WindowPolicy,
 )
 from signals_core.clock import SystemClock
-from signals_core.daemon import key_of
+from signals_core.keys import key_of
 from signals_core.store import Run, Store
 from signals_mongo.source import MongoDB
 from signals_postgres.source import Postgres

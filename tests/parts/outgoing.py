@@ -13,7 +13,7 @@ from parts.metrics import metric
 from signals_core import Batch, Rejected, Sink
 from signals_core.collector import Reading
 from signals_core.connections import Connection
-from signals_core.courier import Couriers
+from signals_core.couriers import Couriers
 from signals_core.metric import Metrics
 from signals_core.store import Run, Store
 from signals_core.testing import SimulatedClock

@@ -25,7 +25,7 @@ from signals_core import (
 )
 from signals_core.builtin.schedules import Interval
 from signals_core.coverage import Coverage
-from signals_core.daemon import key_of
+from signals_core.keys import key_of
 from signals_core.store import Run, Store
 from signals_core.testing import SimulatedClock
 
