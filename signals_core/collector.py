@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, get_args
 
 from attrs import define, field, frozen
@@ -131,7 +132,7 @@ class Collector:
     @property
     def buckets(self) -> Grain | None:
         """The grain in its zone, parsed; None without a grain."""
-        return None if self.grain is None else Grain.parse(self.grain, self.timezone)
+        return None if self.grain is None else _grain(self.grain, self.timezone)
 
 
 @frozen
@@ -158,6 +159,11 @@ class Reading:
 
     warnings: Sequence[str] = ()
     """What people are told of it, as that there were no rows."""
+
+
+@lru_cache(maxsize=1024)
+def _grain(text: str, timezone: str) -> Grain:
+    return Grain.parse(text, timezone)  # which is asked for several times a reading
 
 
 def problems_of(collector: Collector) -> Iterator[Problem]:

@@ -49,6 +49,8 @@ class Intervals:
         return cls(tuple(merged))
 
     def __or__(self, other: Intervals) -> Intervals:
+        if not (self.spans and other.spans):
+            return self if self.spans else other
         return Intervals.of((*self.spans, *other.spans))
 
     def __bool__(self) -> bool:

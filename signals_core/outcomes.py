@@ -64,7 +64,6 @@ class Outcomes:
             started=started,
             window=window,
             outcome="failed",
-            query=collect.described(collector.query, None),
         )
 
     def skip(self, member: Member, agenda: Windows, span: Span) -> None:
@@ -206,7 +205,13 @@ class Outcomes:
         took = self._clock.now() - run.started
         milliseconds = max(took // timedelta(milliseconds=1), 0)
         said = "; ".join(filter(None, (reason, self._missed(member), self._dropped(member))))
-        return evolve(run, outcome=outcome, reason=said or None, milliseconds=milliseconds)
+        return evolve(
+            run,
+            outcome=outcome,
+            reason=said or None,
+            milliseconds=milliseconds,
+            query=collect.described(member.collector.query, None),
+        )
 
     def _missed(self, member: Member) -> str | None:
         """Return what is to be said of ticks that came while the collector was paused."""

@@ -24,14 +24,14 @@ _CHUNK = 100  # rows: as quick as thousands, and the most that wait in memory
 _LOCK_SECONDS = 10.0
 _NAME_BYTES = 63
 
-_BEGIN = sql.SQL(
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-    "SET LOCAL statement_timeout = {statement};"
-    "SET LOCAL lock_timeout = {lock};"
-    "SET LOCAL idle_in_transaction_session_timeout = {idle};"
-    "SET LOCAL application_name = {name};"
-    "SET LOCAL TimeZone = {timezone};"
-    "SET LOCAL DateStyle = ISO"
+_BEGIN = (
+    b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    b"SET LOCAL statement_timeout = %d;"
+    b"SET LOCAL lock_timeout = %d;"
+    b"SET LOCAL idle_in_transaction_session_timeout = %d;"
+    b"SET LOCAL application_name = %b;"
+    b"SET LOCAL TimeZone = %b;"
+    b"SET LOCAL DateStyle = ISO"
 )
 # A session's advisory locks outlive its transactions, and the connection is used again.
 _END = b"ROLLBACK; SELECT pg_advisory_unlock_all()"
@@ -42,19 +42,14 @@ Connection = psycopg.Connection[Any]
 def begin(connection: Connection, *, seconds: float, origin: str, timezone: str) -> None:
     """Open a read-only transaction, limited in time, in one round trip."""
     milliseconds = max(1, int(seconds * 1000))
-    text = _BEGIN.format(
-        statement=milliseconds,
-        lock=min(milliseconds, int(_LOCK_SECONDS * 1000)),
-        idle=milliseconds + 1000,
-        name=_shortened(origin),
-        timezone=timezone,
-    )
-    connection.execute(text.as_bytes(connection))
+    lock, idle = min(milliseconds, int(_LOCK_SECONDS * 1000)), milliseconds + 1000
+    name, zone = (sql.Literal(each).as_bytes(connection) for each in (_shortened(origin), timezone))
+    _send(connection, _BEGIN % (milliseconds, lock, idle, name, zone))
 
 
 def end(connection: Connection) -> None:
     """Leave the transaction; what it changed in the session is gone with it."""
-    connection.execute(_END)
+    _send(connection, _END)
 
 
 def columns_of(connection: Connection, statement: Statement) -> list[str]:
@@ -133,10 +128,16 @@ def abortable(connection: Connection, request: Request) -> Iterator[Abort]:
         abort.finish()
 
 
+def _send(connection: Connection, commands: bytes) -> None:
+    """Have the server do what is our own, in one round trip and without a cursor's work."""
+    connection.pgconn.send_query(commands)
+    _result(connection)
+
+
 def _result(connection: Connection) -> Any:
     result = connection.wait(generators.execute(connection.pgconn))[-1]
-    if result.status != ExecStatus.COMMAND_OK:
-        raise errors.error_from_result(result)
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise errors.error_from_result(result, connection.info.encoding)
     return result
 
 
