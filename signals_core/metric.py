@@ -311,7 +311,9 @@ def _microseconds(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _integer(text: str) -> int:
+def _integer(text: str) -> int | Decimal:
+    if text == "-0":
+        return Decimal(text)  # a `Decimal128` may be that, which no int is
     try:
         return int(text)
     except ValueError:

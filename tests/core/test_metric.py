@@ -249,6 +249,7 @@ def test_the_longest_integer_by_itself():
     [
         ("1", 1),
         ("-3", -3),
+        ("-0", Decimal("-0")),
         ("1.0", Decimal("1.0")),
         ("1.10", Decimal("1.10")),
         ("1e2", Decimal("1E+2")),
