@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("signals")
 
-_THREADS = 16
-_SECONDS = 10.0  # the longest that a connection may take
 _LONGEST_LINE = 65_536
 _PAUSE = 0.1
 _POLL = 0.5
@@ -71,15 +69,27 @@ def is_loopback(host: str) -> bool:
 
 
 class Server:
-    """Serves an application from `start` to `stop`, in threads of its own."""
+    """Serves an application from `start` to `stop`, in at most so many `threads` and one.
 
-    def __init__(self, app: WSGIApplication, address: Address) -> None:
+    A connection may take so many `seconds`, and half as many without a sign of life.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        address: Address,
+        *,
+        threads: int = 16,
+        seconds: float = 10.0,
+    ) -> None:
         """Take the address. Raises `CannotListen`."""
         try:
             family, *_, place = socket.getaddrinfo(
                 address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            self._http = (_Http6 if family == socket.AF_INET6 else _Http)(place, app)
+            self._http = (_Http6 if family == socket.AF_INET6 else _Http)(
+                place, app, threads, seconds
+            )
         except OSError as error:
             raise CannotListen(
                 f"cannot listen on {address}: {error.strerror} "
@@ -123,8 +133,9 @@ class _Http(ThreadingMixIn, WSGIServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, place: Any, app: WSGIApplication) -> None:
-        self._free = BoundedSemaphore(_THREADS)
+    def __init__(self, place: Any, app: WSGIApplication, threads: int, seconds: float) -> None:
+        self.seconds = seconds
+        self._free = BoundedSemaphore(threads)
         self._open: dict[Any, _Connection] = {}
         self._lock = Lock()
         self.app = app
@@ -166,7 +177,7 @@ class _Http(ThreadingMixIn, WSGIServer):
 
     def service_actions(self) -> None:
         """End what takes too long; called twice a second."""
-        before = time.monotonic() - _SECONDS
+        before = time.monotonic() - self.seconds
         with self._lock:
             late = [each for each in self._open.values() if each.began < before]
         for each in late:
@@ -200,9 +211,13 @@ class _Http6(_Http):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _SECONDS / 2  # for a client to send or take anything at all
     server_version, sys_version = "signals", ""
     error_message_format, error_content_type = "%(message)s\n", "text/plain; charset=utf-8"
+
+    def setup(self) -> None:
+        """Wait for no client for long."""
+        super().setup()
+        self.connection.settimeout(cast("_Http", self.server).seconds / 2)
 
     def handle(self) -> None:
         """Answer one request."""

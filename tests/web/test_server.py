@@ -18,7 +18,7 @@ from parts.daemon import Daemon, until
 from signals_core.errors import CannotListen
 from signals_core.secret import remember
 from signals_core.web.app import HEADERS, Answer, App, Request, Response, line
-from signals_core.web.server import _THREADS, Address, Server
+from signals_core.web.server import Address, Server
 
 PROJECT = """
 version: 1
@@ -67,6 +67,13 @@ def ask(
     text = answer.read().decode()
     connection.close()
     return answer.status, dict(answer.getheaders()), text
+
+
+def connected(server: Server) -> socket.socket:
+    """Return a client that has begun to ask."""
+    client = socket.create_connection((server.address.host, server.address.port), 30)
+    client.sendall(b"GET /hel")
+    return client
 
 
 def raw(server: Server, data: bytes) -> bytes:
@@ -127,8 +134,9 @@ def test_routes(serve: Serve) -> None:
 def test_only_looks(serve: Serve) -> None:
     """GET and HEAD are answered, HEAD without a body; all else is refused in a line."""
     server = serve(hello=hello)
-    status, headers, text = ask(server, "/hello", "HEAD")
-    assert (status, headers["Content-Length"], text) == (200, "6", "")
+    head = raw(server, b"HEAD /hello HTTP/1.0\r\n\r\n")
+    assert b"Content-Length: 6\r\n" in head
+    assert head.endswith(b"\r\n\r\n")
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "X"):
         status, headers, text = ask(server, "/hello", method)
         assert (status, headers["Allow"], text) == (
@@ -208,36 +216,54 @@ def test_access_is_not_logged(serve: Serve, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_clients_that_wait(serve: Serve) -> None:
-    """However many clients connect and send nothing, one that asks is answered, in few threads."""
-    server = serve(hello=hello)
+def test_clients_that_wait() -> None:
+    """However many clients connect and send nothing, one that asks is answered, in few threads.
+
+    It is the oldest that ends for it.
+    """
+    threads = 4
+    server = Server(App({"/hello": hello}), Address("127.0.0.1", 0), threads=threads, seconds=600)
     before = threading.active_count()
+    server.start()
     with ExitStack() as stack:
-        for _ in range(5 * _THREADS):
-            place = (server.address.host, server.address.port)
-            client = stack.enter_context(socket.create_connection(place, 30))
-            client.sendall(b"GET /hel")
+        stack.callback(server.stop)
+        clients = [stack.enter_context(connected(server)) for _ in range(5 * threads)]
         assert ask(server, "/hello")[::2] == (200, "hello\n")
-        assert threading.active_count() - before <= _THREADS
+        assert threading.active_count() - before <= threads + 1
+        for client in clients[: 1 - threads]:
+            assert client.recv(1) == b""
+        for client in clients[1 - threads :]:
+            client.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                client.recv(1)
 
 
-def test_late_clients(serve: Serve) -> None:
+@pytest.mark.parametrize("trickles", [False, True])
+def test_late_clients(trickles: bool) -> None:
     """A connection that takes too long is ended, however it trickles."""
-    server = serve(hello=hello)
-    with socket.create_connection((server.address.host, server.address.port), 30) as client:
-        client.sendall(b"GET /hel")
-        until(lambda: server._http._open)
-        (entry,) = server._http._open
-        old = server._http._open[entry]
-        server._http._open[entry] = type(old)(old.socket, old.began - 3600)
-        assert client.recv(1) == b""
+    server = Server(App({"/hello": hello}), Address("127.0.0.1", 0), seconds=0.5)
+    server.start()
+    with connected(server) as client:
+        client.settimeout(0.1 if trickles else 60)
+
+        def is_ended() -> bool:
+            try:
+                return client.recv(1) == b"" or client.sendall(b"l") is not None
+            except TimeoutError:
+                client.sendall(b"l")
+                return False
+            except ConnectionError:
+                return True
+
+        until(is_ended)
+    server.stop()
 
 
-def test_stopping(serve: Serve) -> None:
+def test_stopping() -> None:
     """It stops while clients wait, lets the port go, and may be stopped again."""
-    server = serve(hello=hello)
-    with socket.create_connection((server.address.host, server.address.port), 30) as client:
-        client.sendall(b"GET /hel")
+    server = Server(App({"/hello": hello}), Address("127.0.0.1", 0), seconds=600)
+    server.start()
+    with connected(server) as client:
         until(lambda: server._http._open)
         server.stop()
         assert client.recv(1) == b""
