@@ -198,7 +198,7 @@ class Errands:
         """Run one past window when nothing else is due; `shown` is of the one before."""
         while not self._attempts.stopping:
             if not _has(member, window):
-                raise LookupError(f"{member.name} was taken out, or has another grain now")
+                raise SignalsError(f"{member.name} was taken out, or has another grain now")
             if (paused := self._paused(member)) is not None:
                 return Turn(trouble=paused)
             if self._attempts.is_held_up(member):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from signals_core.config import Loaded
     from signals_core.daemon import Daemon
     from signals_core.facts import Facts
+    from signals_core.store import TakenUp
 
 
 class Runner:
@@ -151,6 +152,12 @@ class Runner:
             until.wait()
         finally:
             self.stop(deadline)
+
+    def note_configuration(self, taken: TakenUp) -> None:
+        """Have a started runner keep how its configuration was read. Raises `StoreError`."""
+        daemon = self._daemon
+        if daemon is not None:
+            daemon.note_configuration(taken)
 
     def facts(self) -> Facts | None:
         """Return what a started runner knows of itself; None before `start` and after `stop`."""

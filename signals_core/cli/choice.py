@@ -64,7 +64,9 @@ def picked(
 
 def sound(loaded: Loaded) -> list[Collector]:
     """Return the collectors that can run: without a mistake or a reference that leads nowhere."""
-    return [each.collector for each in loaded.collectors if not each.unresolved]
+    from signals_core import config
+
+    return [each.collector for each in config.sound(loaded)]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from signals_core.cli.state import left_out
 
 if TYPE_CHECKING:
     from signals_core.config import Loaded
+    from signals_core.facts import Configured
     from signals_core.runner import Runner
     from signals_core.web.access import Access
     from signals_core.web.server import Address
@@ -87,13 +88,14 @@ def access_to(address: Address | None, *, insecure: bool) -> Access | None:
 @contextmanager
 def listening(
     access: Access | None, runner: Runner, state_dir: Path, loaded: Loaded
-) -> Iterator[None]:
+) -> Iterator[Callable[[Configured], None]]:
     """Show a runner while what is inside goes on, if there is an address.
 
-    Raises `CannotListen` where it cannot be had.
+    Yields what is to be called when the configuration was read again. Raises `CannotListen` where
+    the address cannot be had.
     """
     if access is None:
-        yield
+        yield lambda _: None
         return
     from signals_core.facts import Configured
     from signals_core.web.server import Server
@@ -106,6 +108,6 @@ def listening(
     _log.info("listening on http://%s", server.address)
     server.start()
     try:
-        yield
+        yield lambda configured: setattr(site, "configured", configured)
     finally:
         server.stop()
