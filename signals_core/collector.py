@@ -15,6 +15,8 @@ from signals_core.metric import Metrics, MetricType
 from signals_core.plugin import Schedule, Sink, Source
 from signals_core.window import PARAMETERS, Grain, Window, zone_named
 
+_parsed = lru_cache(maxsize=1024)(Grain.parse)  # it is asked for at every turn
+
 _STARTS = {"window_start", "window_start_local"}
 _ENDS = {"window_end", "window_end_local"}
 

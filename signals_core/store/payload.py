@@ -8,7 +8,7 @@ from typing import NamedTuple
 from signals_core.store.database import Connection
 
 _CHUNK_BYTES = 128 << 10
-_COUNT_BITS = 16  # a reading has at most 65 536 chunks, 8 GiB
+COUNT_BITS = 16  # a reading has at most 65 536 chunks, 8 GiB
 
 
 class Piece(NamedTuple):
@@ -23,13 +23,13 @@ def write(connection: Connection, reading: int, lines: bytes, count: int) -> Non
     """Store the `count` lines of a reading."""
     first = 0
     for number, part in enumerate(_cut(lines)):
-        if number >> _COUNT_BITS:
+        if number >> COUNT_BITS:
             raise ValueError(f"a reading of {len(lines)} bytes is too large to be stored")
         # Counting takes as long as hashing: most readings are one chunk, and counted already.
         last = count if len(part) == len(lines) else first + part.count(b"\n")
         connection.execute(
             "INSERT INTO chunk (id, first, last, lines) VALUES (?, ?, ?, ?)",
-            (reading << _COUNT_BITS | number, first, last, part),
+            (reading << COUNT_BITS | number, first, last, part),
         )
         first = last
 
@@ -39,7 +39,7 @@ def read(connection: Connection, reading: int, first: int, last: int) -> Iterato
     chunks = connection.execute(
         "SELECT first, last, lines FROM chunk"
         " WHERE id >= ? AND id < ? AND last > ? AND first < ? ORDER BY id",
-        (reading << _COUNT_BITS, (reading + 1) << _COUNT_BITS, first, last),
+        (reading << COUNT_BITS, (reading + 1) << COUNT_BITS, first, last),
     )
     for start, end, lines in chunks:
         if last < end:
@@ -53,18 +53,9 @@ def whole(connection: Connection, reading: int) -> bytes:
     """Return all lines of a reading."""
     chunks = connection.execute(
         "SELECT lines FROM chunk WHERE id >= ? AND id < ? ORDER BY id",
-        (reading << _COUNT_BITS, (reading + 1) << _COUNT_BITS),
+        (reading << COUNT_BITS, (reading + 1) << COUNT_BITS),
     )
     return b"".join(lines for (lines,) in chunks)
-
-
-def length(connection: Connection, reading: int) -> int:
-    """Return how many bytes all lines of a reading take, without reading them."""
-    (found,) = connection.execute(
-        "SELECT ifnull(sum(length(lines)), 0) FROM chunk WHERE id >= ? AND id < ?",
-        (reading << _COUNT_BITS, (reading + 1) << _COUNT_BITS),
-    ).fetchone()
-    return int(found)
 
 
 def size(connection: Connection, reading: int, first: int, last: int) -> int:
@@ -76,7 +67,7 @@ def delete(connection: Connection, readings: Iterable[int]) -> None:
     """Delete the lines of readings."""
     connection.executemany(
         "DELETE FROM chunk WHERE id >= ? AND id < ?",
-        [(reading << _COUNT_BITS, (reading + 1) << _COUNT_BITS) for reading in readings],
+        [(reading << COUNT_BITS, (reading + 1) << COUNT_BITS) for reading in readings],
     )
 
 
@@ -92,7 +83,7 @@ def holding(connection: Connection, text: bytes) -> Iterator[tuple[int, int, byt
     for number, first, lines in chunks:
         start = lines.index(text)
         end = lines.index(b"\n", start)
-        yield number >> _COUNT_BITS, first + lines.count(b"\n", 0, start), lines[start:end]
+        yield number >> COUNT_BITS, first + lines.count(b"\n", 0, start), lines[start:end]
 
 
 def offset(lines: bytes, count: int) -> int:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
-from attrs import frozen
-
-from signals_core.store import payload
-from signals_core.store.database import Connection, Database
+from signals_core.store.database import Database
+from signals_core.store.payload import COUNT_BITS
 from signals_core.store.records import Run, micros, moment
 from signals_core.store.runs import SELECT, run_of
-from signals_core.window import Window
 
 _LATEST = f"""
     WITH RECURSIVE chain (run, previous, depth) AS (
@@ -28,19 +26,30 @@ _LATEST = f"""
     {SELECT} WHERE run.id IN (SELECT run FROM chain) ORDER BY run.id
 """  # noqa: S608 - it is put together from constants
 
+_LINES = f"""
+    SELECT wanted.value, lines
+    FROM json_each(?) AS wanted
+    LEFT JOIN chunk ON chunk.id >= wanted.value << {COUNT_BITS}
+        AND chunk.id < (wanted.value + 1) << {COUNT_BITS}
+    WHERE ifnull((
+        SELECT sum(length(lines)) FROM chunk AS part
+        WHERE part.id >= wanted.value << {COUNT_BITS}
+            AND part.id < (wanted.value + 1) << {COUNT_BITS}
+    ), 0) <= ?
+    ORDER BY chunk.id
+"""  # noqa: S608 - it is put together from constants
 
-@frozen
-class Seen:
-    """What is retained of one bucket: its latest reading, of so many `metrics`.
+
+class Seen(NamedTuple):
+    """What is retained of one bucket, by its start: the number of its latest reading.
 
     `readings` counts those that were kept of it, for what was read again and had not changed was
-    not. `reading` is the latest one's number.
+    not.
     """
 
-    window: Window
+    start: datetime
     readings: int
     reading: int
-    metrics: int
 
 
 class Recent:
@@ -57,23 +66,20 @@ class Recent:
                 """
                 WITH wanted (id, since) AS (
                     SELECT value ->> 0, value ->> 1 FROM json_each(?)
-                ), bucket (id, start, end, readings, latest) AS (
-                    SELECT wanted.id, window_start, window_end, count(*), max(run.id)
-                    FROM wanted
-                    CROSS JOIN collector ON collector.id = wanted.id
-                    CROSS JOIN run INDEXED BY reading_of_bucket
-                        ON run.collector = collector.number AND window_start >= since
-                            AND run.version IS NOT NULL AND window_start IS NOT NULL
-                    GROUP BY wanted.id, window_start, window_end
                 )
-                SELECT bucket.id, start, end, readings, latest, metrics
-                FROM bucket CROSS JOIN run ON run.id = latest
-                ORDER BY start
+                SELECT wanted.id, window_start, count(*), max(run.id)
+                FROM wanted
+                CROSS JOIN collector ON collector.id = wanted.id
+                CROSS JOIN run INDEXED BY reading_of_bucket
+                    ON run.collector = collector.number AND window_start >= since
+                        AND run.version IS NOT NULL AND window_start IS NOT NULL
+                GROUP BY wanted.id, window_start, window_end
+                ORDER BY window_start
                 """,
                 (wanted,),
             )
-            for id_, start, end, *counts in rows:
-                found[id_].append(Seen(Window(moment(start), moment(end)), *counts))
+            for id_, start, readings, reading in rows:
+                found[id_].append(Seen(moment(start), readings, reading))
         return found
 
     def latest_runs(self, ids: Iterable[str], limit: int) -> dict[str, list[Run]]:
@@ -91,12 +97,10 @@ class Recent:
 
     def lines_of(self, readings: Iterable[int], most_bytes: int) -> dict[int, bytes]:
         """Return the metrics of readings as JSON lines; of those that are larger, nothing."""
+        parts: dict[int, list[bytes]] = {}
         with self._database.snapshot() as connection:
-            found = {number: _lines(connection, number, most_bytes) for number in readings}
-        return {number: lines for number, lines in found.items() if lines is not None}
-
-
-def _lines(connection: Connection, reading: int, most_bytes: int) -> bytes | None:
-    if payload.length(connection, reading) > most_bytes:
-        return None
-    return payload.whole(connection, reading)
+            for number, lines in connection.execute(
+                _LINES, (json.dumps(list(readings)), most_bytes)
+            ):
+                parts.setdefault(number, []).append(lines or b"")
+        return {number: b"".join(lines) for number, lines in parts.items()}

@@ -10,7 +10,13 @@ from attrs import frozen
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage
 from signals_core.facts import CollectorFacts, Configured, Facts
-from signals_core.findings import Finding, of_collectors, of_problem, of_sink
+from signals_core.findings import (
+    Finding,
+    of_collectors,
+    of_configuration,
+    of_problem,
+    of_sink,
+)
 from signals_core.keys import key_of
 from signals_core.phrases import late
 from signals_core.store import CoverageKey, OutboxLine, Run, Seen, Store
@@ -23,6 +29,7 @@ WINDOWS = 30
 _VALUES = 14
 _LARGEST_READING = 64 << 10
 SPARK_WIDTH, SPARK_HEIGHT = 84, 20
+_INTENDED = ("ok", "paused")
 
 
 @frozen
@@ -46,11 +53,6 @@ class Row:
     more: int
     next_run: str
     last_run: str
-
-    @property
-    def is_well(self) -> bool:
-        """Whether there is nothing to be said of it."""
-        return self.finding.state == "ok" and not self.finding.remarks
 
 
 @frozen
@@ -88,27 +90,38 @@ class Overview:
         """How many collectors are as they should be."""
         return sum(row.finding.state == "ok" for row in self.collectors)
 
+    @property
+    def has_run(self) -> bool:
+        """Whether any collector has run."""
+        return any(row.finding.last_run for row in self.collectors)
 
-def looked_at(store: Store, facts: Facts, configured: Configured, trails: Trails) -> Overview:
+
+def looked_at(
+    store: Store, facts: Facts, configured: Configured, trails: Trails[Spark]
+) -> Overview:
     """Look at everything. Raises `StoreError`."""
     now, members = facts.at, facts.collectors
     collectors = [each.collector for each in members.values()]
     findings = list(of_collectors(store, collectors, configured.left_out, now, is_running=True))
     rows = list(_rows(store, facts, findings, trails))
     sinks = [(line, *of_sink(line)) for line in store.outbox()]
-    said = [Trouble("left out", of_problem(each)) for each in configured.problems]
+    taken = store.taken_up()
+    said = [Trouble("not taken up", text) for text in (of_configuration(taken) if taken else ())]
+    said += [Trouble("left out", of_problem(each)) for each in configured.problems]
     said += [Trouble(f.state, text, f.collector) for f in findings for text in f.remarks]
     said += [Trouble(state, text) for _, state, remarks in sinks for text in remarks]
     return Overview(
         now,
-        [each for each in said if each.state != "ok"],
-        [each for each in said if each.state == "ok"],
+        [each for each in said if each.state not in _INTENDED],
+        [each for each in said if each.state in _INTENDED],
         sorted(rows, key=lambda row: row.finding.state == "ok"),
         [_sink_row(line, state, now) for line, state, _ in sinks],
     )
 
 
-def _rows(store: Store, facts: Facts, findings: Iterable[Finding], trails: Trails) -> Iterator[Row]:
+def _rows(
+    store: Store, facts: Facts, findings: Iterable[Finding], trails: Trails[Spark]
+) -> Iterator[Row]:
     now = facts.at
     by_name = {each.collector.name: each for each in facts.collectors.values()}
     spans = {id_: _windows_of(each, now) for id_, each in facts.collectors.items()}
@@ -150,7 +163,7 @@ def strip_of(
     coverage = coverages.get(key_of(collector))
     if coverage is None:
         return None
-    readings = {each.window.start: each.readings for each in buckets}
+    readings = {each.start: each.readings for each in buckets}
     found = strip.of_windows(windows, coverage, readings)
     return found if found.marks else None
 
@@ -174,7 +187,7 @@ def readings_of(
     """Return the latest reading of each window, or without windows of each run, as numbers."""
     if not windows:
         return [run.id if run.outcome == "read" else None for run in runs]
-    latest = {each.window.start: each.reading for each in buckets}
+    latest = {each.start: each.reading for each in buckets}
     return [latest.get(each.start) for each in windows]
 
 
@@ -197,14 +210,13 @@ def _sparks(
     windows: Sequence[Window],
     buckets: Sequence[Seen],
     runs: Sequence[Run],
-    trails: Trails,
-) -> tuple[list[Spark], int]:
+    trails: Trails[Spark],
+) -> tuple[Sequence[Spark], int]:
     readings = readings_of(windows, buckets, runs)[-_VALUES:]
-    found, total = trails.follow(
-        collector.id, readings, lambda ids: store.lines_of(ids, _LARGEST_READING)
+    found = trails.follow(
+        collector, readings, lambda ids: store.lines_of(ids, _LARGEST_READING), _spark
     )
-    sparks = [_spark(each, collector) for each in found]
-    return sparks, max(total - len(sparks), 0)
+    return found.drawn, max(found.total - len(found.drawn), 0)
 
 
 def _spark(series: Series, collector: Collector) -> Spark:

@@ -47,7 +47,7 @@ class Pages:
     runner: Runner
     state_dir: Path
     configured: Callable[[], Configured]
-    _trails: Trails = field(factory=lambda: Trails(_SERIES, _SERIES), init=False)
+    _trails: Trails[overview.Spark] = field(factory=lambda: Trails(_SERIES, _SERIES), init=False)
 
     def routes(self) -> Mapping[str, Answer]:
         """Return what is answered, by the patterns of paths."""

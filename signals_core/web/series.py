@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from math import isfinite
+from typing import Generic, TypeVar
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from signals_core.collector import Collector
+
+T = TypeVar("T")
 
 #: A metric's name and its tags, as JSON has them on the wire.
 Key = tuple[bytes, bytes]
@@ -71,16 +74,19 @@ class Series:
         return said if alone and said else f"{self.name} {said}".rstrip()
 
 
-@define
-class _Trail:
-    """What has been found of a collector: the series looked for, by the readings looked at."""
+@frozen
+class Trail(Generic[T]):
+    """The largest series of a collector, drawn, and how many it has in all."""
 
+    collector: Collector
+    readings: Sequence[int | None]
     keys: Sequence[Key]
     total: int
-    points: dict[int, Sequence[Point | None]] = field(factory=dict)
+    points: Mapping[int, Sequence[Point | None]]
+    drawn: Sequence[T]
 
 
-class Trails:
+class Trails(Generic[T]):
     """The last values of the largest series of each collector.
 
     A reading never changes, so what was found in it is remembered; as much as was asked for last.
@@ -89,41 +95,52 @@ class Trails:
     def __init__(self, most: int, most_of_each: int) -> None:
         self._most = most
         self._most_of_each = most_of_each
-        self._known: dict[str, _Trail] = {}
+        self._known: dict[str, Trail[T]] = {}
 
     def follow(
-        self, id_: str, readings: Sequence[int | None], lines_of: Lines
-    ) -> tuple[list[Series], int]:
-        """Return the largest series of the last of `readings`, and how many series that has.
+        self,
+        collector: Collector,
+        readings: Sequence[int | None],
+        lines_of: Lines,
+        draw: Callable[[Series, Collector], T],
+    ) -> Trail[T]:
+        """Return the largest series of the last of `readings`.
 
         `readings` are numbers, None for those that are missing; where the last one is too large
         there are no series.
         """
+        known = self._known.get(collector.id)
+        if known is None or known.collector is not collector or known.readings != readings:
+            known = self._followed(collector, readings, lines_of, draw, known)
+            self._known[collector.id] = known
+        return known
+
+    def _followed(
+        self,
+        collector: Collector,
+        readings: Sequence[int | None],
+        lines_of: Lines,
+        draw: Callable[[Series, Collector], T],
+        known: Trail[T] | None,
+    ) -> Trail[T]:
         numbers = [each for each in readings if each is not None]
         if not numbers:
-            return [], 0
-        latest, known = numbers[-1], self._known.get(id_)
-        lines: dict[int, bytes] = {}
-        if known is None or latest not in known.points:
-            lines.update(lines_of([latest]))
-            found = values_of(lines.get(latest, b""))
-            keys = largest(found, self._most, self._most_of_each)
-            total = sum(point.text is not None for point in found.values())
-            kept = known.points if known and known.keys == keys else {}
-            known = _Trail(keys, total, dict(kept))
-        if known.keys:
-            new = [each for each in numbers if each not in known.points]
-            lines.update(lines_of(each for each in new if each not in lines))
-            for each in new:
-                values = values_of(lines.get(each, b""))
-                known.points[each] = [values.get(key) for key in known.keys]
-        known.points = {each: known.points.get(each, ()) for each in numbers}
-        self._known[id_] = known
-        by_reading = known.points
-        return [
-            series_of(key, [_at(number, by_reading.get(each or 0, ())) for each in readings])
-            for number, key in enumerate(known.keys)
-        ], known.total
+            return Trail(collector, readings, (), 0, {}, ())
+        latest = values_of(lines_of(numbers[-1:]).get(numbers[-1], b""))
+        keys = largest(latest, self._most, self._most_of_each)
+        points = dict(known.points) if known and known.keys == keys else {}
+        if keys and (new := [each for each in numbers if each not in points]):
+            for number, lines in lines_of(new).items():
+                values = values_of(lines)
+                points[number] = [values.get(key) for key in keys]
+        points = {each: points.get(each, [None] * len(keys)) for each in numbers}
+        series = [
+            series_of(key, [points[each][place] if each is not None else None for each in readings])
+            for place, key in enumerate(keys)
+        ]
+        total = sum(point.text is not None for point in latest.values())
+        drawn = [draw(each, collector) for each in series]
+        return Trail(collector, readings, keys, total, points, drawn)
 
 
 def values_of(lines: bytes) -> dict[Key, Point]:
@@ -150,7 +167,3 @@ def series_of(key: Key, points: Sequence[Point | None]) -> Series:
     """Return the series of a key with its points."""
     name, tags = key
     return Series(json.loads(name), json.loads(tags), points)
-
-
-def _at(number: int, points: Sequence[Point | None]) -> Point | None:
-    return points[number] if points else None

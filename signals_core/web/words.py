@@ -18,10 +18,10 @@ def roughly(span: timedelta) -> str:
     for size, unit in _UNITS:
         count, left = divmod(left, size)
         if count or said:
-            said.append(f"{count} {unit}" if count else "")
+            said.append(f"{count}\u00a0{unit}" if count else "")
         if len(said) == 2:
             break
-    return " ".join(filter(None, said)) or "0 s"
+    return " ".join(filter(None, said)) or "0\u00a0s"
 
 
 def ago(moment: datetime, now: datetime) -> str:
