@@ -71,7 +71,7 @@ def is_loopback(host: str) -> bool:
 class Server:
     """Serves an application from `start` to `stop`, in at most so many `threads` and one.
 
-    A connection may take so many `seconds`, and half as many without a sign of life.
+    A connection may take so many `seconds`.
     """
 
     def __init__(
@@ -213,11 +213,6 @@ class _Http6(_Http):
 class _Handler(WSGIRequestHandler):
     server_version, sys_version = "signals", ""
     error_message_format, error_content_type = "%(message)s\n", "text/plain; charset=utf-8"
-
-    def setup(self) -> None:
-        """Wait for no client for long."""
-        super().setup()
-        self.connection.settimeout(cast("_Http", self.server).seconds / 2)
 
     def handle(self) -> None:
         """Answer one request."""

@@ -26,6 +26,7 @@ _LEVELS = {"debug", "info", "warning", "error", "exception"}
 _MISTAKES = {
     "BadParameter",
     "Cancelled",
+    "CannotListen",
     "Malformed",
     "NotDue",
     "Problem",

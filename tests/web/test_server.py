@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -77,11 +77,15 @@ def connected(server: Server) -> socket.socket:
 
 
 def raw(server: Server, data: bytes) -> bytes:
-    """Send bytes, and return all that comes back until the other side closes."""
-    with socket.create_connection((server.address.host, server.address.port), 30) as client:
+    """Send bytes, and return all that comes back until the other side closes, which it may soon."""
+    answer = b""
+    place = (server.address.host, server.address.port)
+    with socket.create_connection(place, 30) as client, suppress(OSError):
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
-        return client.makefile("rb").read()
+        while part := client.recv(65536):
+            answer += part
+    return answer
 
 
 def hello(_: Request) -> Response:
@@ -238,19 +242,18 @@ def test_clients_that_wait() -> None:
                 client.recv(1)
 
 
-@pytest.mark.parametrize("trickles", [False, True])
-def test_late_clients(trickles: bool) -> None:
-    """A connection that takes too long is ended, however it trickles."""
+def test_late_clients() -> None:
+    """A connection that takes too long is ended, though it trickles."""
     server = Server(App({"/hello": hello}), Address("127.0.0.1", 0), seconds=0.5)
     server.start()
     with connected(server) as client:
-        client.settimeout(0.1 if trickles else 60)
+        client.settimeout(0.1)
 
         def is_ended() -> bool:
             try:
-                return client.recv(1) == b"" or client.sendall(b"l") is not None
-            except TimeoutError:
                 client.sendall(b"l")
+                return client.recv(1) == b""
+            except TimeoutError:
                 return False
             except ConnectionError:
                 return True
