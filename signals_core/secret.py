@@ -74,7 +74,10 @@ def remember(value: str) -> None:
 def _spellings(value: str) -> set[str]:
     """Return `value` as it stands in text, in URIs, and between quotes in Python and JSON."""
     in_uri = quote(value, safe="", errors="replace")
-    return {value, unquote(value), in_uri, repr(value)[1:-1], json.dumps(value)[1:-1]}
+    in_json = (json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False))
+    # Python escapes a quote only where the other one stands in the same text, before or behind.
+    in_python = repr(value)[1:-1], repr(f"'\"{value}")[4:-1]
+    return {value, unquote(value), in_uri, *in_json, *in_python}
 
 
 def mask(text: str) -> str:

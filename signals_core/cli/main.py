@@ -108,6 +108,10 @@ def signals(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(_ORIENTATION, nl=False)
+        return
+    from signals_core.cli.strays import listen_to_strays
+
+    listen_to_strays()
 
 
 def main() -> None:

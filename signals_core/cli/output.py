@@ -70,7 +70,9 @@ class Output:
         import logging
 
         from signals_core.cli.logs import formatter
+        from signals_core.cli.strays import listen_to_strays
 
+        listen_to_strays(log_format)
         handler = logging.StreamHandler()
         handler.setFormatter(formatter(log_format))
         level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbose, 2)]

@@ -83,7 +83,9 @@ def test_what_is_remembered_is_never_shown(secret, before, after):
         quote(secret, safe=""),
         unquote(secret),
         repr(secret)[1:-1],
+        repr(f"{secret}'\"")[1:-4],
         json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
     ):
         if len(spelling) >= 6:
             assert spelling not in mask(before + spelling + after)
