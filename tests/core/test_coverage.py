@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from attrs import fields
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from signals_core import Grain, Window, WindowPolicy
@@ -160,6 +161,38 @@ def test_windows_are_counted_as_they_are_listed(drawn: list[tuple[int, int]], te
     listed = [each for gap in gaps for each in grain.windows(*gap)]
     together = (listed[0].start, listed[-1].end) if listed else None
     assert within(grain, gaps) == (len(listed), together)
+
+
+@given(
+    st.datetimes(datetime(2009, 1, 1), datetime(2013, 12, 31)),
+    st.timedeltas(timedelta(), timedelta(days=1500)),
+    st.sampled_from(["1d", "1w", "1mo", "1q", "1y"]),
+    st.sampled_from(["Pacific/Apia", "Europe/Paris", "America/St_Johns", "UTC"]),
+)
+@example(datetime(2011, 12, 1), timedelta(days=60), "1d", "Pacific/Apia")
+def test_calendars_are_counted_as_they_are_listed(
+    start: datetime, length: timedelta, text: str, zone: str
+) -> None:
+    """Local days, weeks, months and years are counted right, also where a day does not exist."""
+    grain = Grain.parse(text, zone)
+    begin = start.replace(tzinfo=UTC)
+    listed = list(grain.windows(begin, begin + length))
+    assert within(grain, [(begin, begin + length)])[0] == len(listed)
+
+
+def test_a_century_of_days_is_counted_at_once() -> None:
+    """Windows of a calendar are counted, not listed."""
+    grain = Grain.parse("1d", "Europe/Paris")
+    asked: list[datetime] = []
+
+    class Listed(Grain):
+        def window(self, moment):
+            asked.append(moment)
+            return super().window(moment)
+
+    counting = Listed(*(getattr(grain, each.name) for each in fields(Grain)))
+    assert within(counting, [(START, START + timedelta(days=36_500))])[0] == 36_499
+    assert len(asked) < 10
 
 
 def test_a_century_of_seconds_is_counted_at_once() -> None:
