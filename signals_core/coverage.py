@@ -139,7 +139,7 @@ class Coverage:
         again = retries.to_retry(self.failures, now, until)
         parts: list[Iterable[Window]] = [(self.failures[start].window for start in sorted(again))]
         parts += [self._to_revise(grain, delay, seen) for delay in policy.revise]
-        if not self._holds_back(grain, until, now):
+        if not self.holds_back(grain, until, now):
             parts.append(self.new(grain, until))
         last = None
         for window in merge(*parts, key=lambda each: each.start):
@@ -250,7 +250,7 @@ class Coverage:
         for start, end in self._unread(seen - policy.grace):
             yield from grain.windows(start, end)
 
-    def _holds_back(self, grain: Grain, until: datetime, now: datetime) -> bool:
+    def holds_back(self, grain: Grain, until: datetime, now: datetime) -> bool:
         """Whether new windows are to wait, because those before them have failed."""
         if len(self.failures) < retries.FEW:
             return False

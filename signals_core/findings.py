@@ -12,10 +12,11 @@ from attrs import evolve, field, frozen
 from signals_core.agenda import tick_after
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage
+from signals_core.duration import format_duration
 from signals_core.keys import key_of, sink_name
 from signals_core.pausing import pause_of, until_text
 from signals_core.phrases import counted, moment
-from signals_core.retries import Failure
+from signals_core.retries import FEW, PAUSE, PAUSE_OF_NEW, Failure
 from signals_core.store import OutboxLine, Paused, Run, Store, TakenUp
 from signals_core.window import Window, iso
 
@@ -82,6 +83,9 @@ def of_collectors(
         is_kept = taken is not None and name in taken.kept_back
         yield _of_kept(name, run, taken) if taken and is_kept else _of_left_out(name, run)
     for run in runs.values():
+        if taken and run.name in taken.kept_back:
+            yield _of_kept(run.name, run, taken)
+            continue
         yield Finding(
             collector=run.name, state="unknown" if collectors is None else "gone", **_of_run(run)
         )
@@ -187,7 +191,7 @@ def _of_one(
     facts |= _of_coverage(collector, coverage, owed, now)
     remarks = [
         *_of_failures(collector, coverage),
-        *_of_missing(store, collector, coverage, owed, run, is_running=is_running),
+        *_of_missing(store, collector, coverage, owed, run, now, is_running=is_running),
         *_of_skipped(collector, coverage),
     ]
     state: CollectorState = "ok"
@@ -201,8 +205,11 @@ def _of_one(
 
 
 def _of_unseen(collector: Collector, run: Run | None) -> dict[str, Any]:
-    """Tell of a collector whose windows are not known yet: its source was never reached."""
-    if run is None:
+    """Tell of a collector whose windows are not known yet: its source was never reached.
+
+    A run with an end that is no trouble is of the series that it was before its grain changed.
+    """
+    if run is None or run.outcome != "unreachable":
         return {"state": "no run yet"}
     remark = f"{collector.name}: {run.reason} (it is tried again by itself)"
     return {"state": "unreachable", "remarks": [remark]}
@@ -250,10 +257,12 @@ def _owed(collector: Collector, coverage: Coverage, now: datetime) -> list[Windo
 
 def _of_failures(collector: Collector, coverage: Coverage) -> Iterator[str]:
     failures = _failures(coverage)
+    in_turn = f"one of {len(failures)} that are tried one at a time, every {format_duration(PAUSE)}"
     for failure in failures[:_SHOWN]:
+        again = in_turn if len(failures) > FEW else f"again at {moment(failure.retry_at)}"
         yield (
             f"{collector.name}: window {failure.window}: {failure.reason} "
-            f"(tried {_times(failure.attempts)}, again at {moment(failure.retry_at)}: once it is "
+            f"(tried {_times(failure.attempts)}, {again}: once it is "
             "mended it is made up by itself)"
         )
     if more := failures[_SHOWN:]:
@@ -269,6 +278,7 @@ def _of_missing(
     coverage: Coverage,
     owed: Sequence[Window],
     run: Run | None,
+    now: datetime,
     *,
     is_running: bool,
 ) -> Iterator[str]:
@@ -277,7 +287,16 @@ def _of_missing(
         return
     count = _windows(len(missing))
     span = f"{iso(missing[0].start)}/{iso(missing[-1].end)}"
-    why = _why_missing(store, collector, run, is_running=is_running)
+    grain, policy = collector.buckets, collector.window
+    assert grain is not None
+    assert policy is not None
+    if is_running and coverage.holds_back(grain, now - policy.grace, now):
+        why = (
+            f"those before them failed, so one is tried every {format_duration(PAUSE_OF_NEW)} "
+            "(once one can be read the others follow at once)"
+        )
+    else:
+        why = _why_missing(store, collector, run, is_running=is_running)
     yield f"{collector.name}: {count} missing, {span}: {why}"
 
 

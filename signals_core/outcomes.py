@@ -228,9 +228,9 @@ class Outcomes:
         with member.lock:
             agenda = member.agenda
             count = agenda.take_dropped() if isinstance(agenda, Snapshots) else 0
+        self._remarks.dropped(member.name, count)
         if not count:
             return None
-        self._remarks.dropped(member.name, count)
         self._tally.dropped_ticks(member.collector.id, count)
         return f"dropped ticks that came meanwhile: {count}"
 

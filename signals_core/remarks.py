@@ -13,6 +13,7 @@ from threading import Lock
 from signals_core.collector import Reading
 from signals_core.coverage import Span
 from signals_core.errors import reason_of
+from signals_core.phrases import late
 from signals_core.store import Committed, StoreError
 from signals_core.window import iso
 
@@ -72,7 +73,7 @@ class Remarks:
         elif is_waiting and self._is_news("", "lag", source):
             _log.warning(
                 "%s: the source shows its data up to %s ago only: it is behind, or the clock here "
-                "is ahead; windows wait for it", name, lag,
+                "is ahead; windows wait for it", name, late(lag),
             )  # fmt: skip
 
     def missed(self, name: str, count: int, span: Span | None, *, failed: int) -> None:
@@ -87,8 +88,11 @@ class Remarks:
             _events.info("%s: makes up %d windows, from %s to %s", name, count, *map(iso, span))
 
     def dropped(self, name: str, count: int) -> None:
-        """Ticks of a snapshot collector came while a run was under way."""
-        _log.warning("%s: dropped ticks that came while a run was under way: %d", name, count)
+        """So many ticks of a snapshot collector came while a run was under way."""
+        if not count:
+            self._is_over("ticks", name)
+        elif self._is_news("", "ticks", name):
+            _log.warning("%s: dropped ticks that came while a run was under way: %d", name, count)
 
     def missed_ticks(self, name: str, count: int) -> None:
         """Ticks of a snapshot collector came while it was paused."""

@@ -91,9 +91,10 @@ class Sinks:
                 dead_letters=letters,
                 dead_bytes=dead_bytes,
                 dropped=copies,
-                suspended_since=maybe_moment(suspended_since),
-                failing_since=maybe_moment(failing_since),
-                reason=reason,
+                # Nobody tries one that is no longer configured.
+                suspended_since=maybe_moment(suspended_since) if configured else None,
+                failing_since=maybe_moment(failing_since) if configured else None,
+                reason=reason if configured else None,
             )
             for (
                 name,

@@ -143,6 +143,30 @@ def test_ticks_during_a_run_are_dropped(rig: Rig, caplog: pytest.LogCaptureFixtu
     assert [run.reason for run in rig.runs()[1:]] == [None, None]
 
 
+def test_dropped_ticks_are_told_once(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """That a collector runs longer than its interval is said once, and again after it did not."""
+    collector, slow = rig.snapshot(timeout=HOUR), [True]
+
+    def answer(request):
+        if slow[0]:
+            request.wait(90)
+        return [{"value": 1}]
+
+    collector.source.answer = answer
+    rig.start(collector)
+
+    def said() -> int:
+        return sum("dropped ticks" in line for line in caplog.messages)
+
+    rig.until("2026-01-01T00:20")
+    assert said() == 1
+    slow[0] = False
+    rig.until("2026-01-01T00:25")
+    slow[0] = True
+    rig.until("2026-01-01T00:40")
+    assert said() == 2
+
+
 def test_retry_after_is_not_before(rig: Rig) -> None:
     """When the source asks for a pause no tick comes before it is over, and one run right then."""
     collector = rig.snapshot()

@@ -235,6 +235,18 @@ def test_how_a_sink_is(store):
     assert (line.suspended_since, line.reason, line.failing_since) == (None, None, None)
 
 
+def test_a_removed_sink_is_not_failing(filled):
+    """What is no longer configured is not tried, so it neither fails nor is suspended."""
+    filled.set_sink_state("lake", START, "401 Unauthorized", START - HOUR)
+    filled.set_sinks(["console"])
+    filled.drop("lake", at=START + HOUR)
+    _, lake = filled.outbox()
+    assert (lake.suspended_since, lake.reason, lake.failing_since) == (None, None, None)
+    filled.set_sinks(["console", "lake"])
+    _, lake = filled.outbox()
+    assert lake.reason == "401 Unauthorized"
+
+
 def test_a_full_outbox_has_room_again(store):
     """An outbox is full by what is pending, not by what ever went through it."""
     store._limit_bytes = 2 * LINE
