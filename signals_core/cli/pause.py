@@ -103,7 +103,11 @@ def resume(output: Output, names: Sequence[str], target: Target, source: str | N
         chosen = _Chosen("source", {source: source})
     else:
         known = {name: id_ for id_, name in called.items()}
-        known |= {each.name: each.name for each in paused if each.name not in called}
+        known |= {
+            each.name: each.name
+            for each in paused
+            if each.of == "collector" and each.name not in called
+        }
         chosen = _of_names(known, names)
     if chosen is None:
         output.say("nothing is paused")
