@@ -85,7 +85,35 @@ def test_help_is_light():
     )
     assert "click" in loaded
     heavy = {"psycopg", "pymongo", "urllib3", "yaml", "cattrs", "rich", "signals_postgres"}
-    assert not loaded & heavy
+    assert not loaded & (heavy | SHOWS)
+
+
+#: What only `run --listen` is in need of.
+SHOWS = {"prometheus_client", "jinja2"}
+
+
+def test_a_daemon_that_does_not_listen(tmp_path):
+    """Without --listen nothing is loaded that telemetry and the status page are made of."""
+    (tmp_path / "signals.yaml").write_text("version: 1\n")
+    (tmp_path / "level.yaml").write_text(
+        "name: level\nmetric: {name: level, type: GAUGE}\nschedule: {interval: 1h}\n"
+        "source: {type: sqlite, config: {path: shop.db, sql: SELECT 1 AS value}}\n"
+        "sinks: {console: {type: console}}\n"
+    )
+    arguments = ["run", str(tmp_path), "--state-dir", str(tmp_path / "state")]
+    program = (
+        "import os, signal, sys, threading, time\n"
+        "def stop():\n"
+        "    while not any(each.name == 'signals timer' for each in threading.enumerate()):\n"
+        "        time.sleep(0.05)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "threading.Thread(target=stop, daemon=True).start()\n"
+        f"sys.argv[1:] = {arguments}\n"
+        "from signals_core.cli import main; main()"
+    )
+    loaded = _packages_loaded_by(program)
+    assert "schedule" in loaded
+    assert not loaded & SHOWS
 
 
 def _packages_loaded_by(program):

@@ -220,6 +220,7 @@ def test_sinks(rig: Rig) -> None:
     gone.down = Unavailable("refused")
     both = {"sinks": {"lake": rig.sink, "gone": gone}, "shared_sinks": ["lake", "gone"]}
     rig.start(rig.windowed(start=at("2025-12-31T20:00"), **both))
+    assert scrape(rig).of("sink_writes_total", sink="lake", outcome="accepted") == 0
     rig.until("2026-01-01T00:10")
     shown = scrape(rig)
     assert shown.of("sink_pending_metrics", sink="lake") == 0
@@ -270,6 +271,22 @@ def test_orphans_and_retired(rig: Rig) -> None:
     assert shown.about(collector="core.old") == set()
     assert shown.of("sink_orphaned", sink="core.old/own") == 1
     assert shown.of("sink_writes_total", sink="core.old/own", outcome="failed") is None
+
+
+def test_taken_out_while_it_runs(rig: Rig) -> None:
+    """Series end with their collector, begin at zero with a new one, and go on when one is back."""
+    old, new = rig.snapshot("core.old"), rig.snapshot("core.new")
+    runner = rig.start(old)
+    rig.advance(3 * MINUTE)
+    count = scrape(rig).of("collector_runs_total", collector="core.old", outcome="read")
+    assert count
+    rig.call(lambda: runner.reload([new]))
+    shown = scrape(rig)
+    assert shown.about(collector="core.old") == set()
+    assert shown.of("collector_runs_total", collector="core.new", outcome="read") == 0
+    rig.call(lambda: runner.reload([old, new]))
+    shown = scrape(rig)
+    assert shown.of("collector_runs_total", collector="core.old", outcome="read") == count
 
 
 def test_what_is_bounded(rig: Rig) -> None:
