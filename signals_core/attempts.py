@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Thread
@@ -35,7 +35,7 @@ _KNOWN_SECONDS = 1.0  # that a watermark serves the turns of a row
 class Attempts:
     """Runs members: asks their sources, and has noted what comes of it.
 
-    `on_pending` is told which sinks have got something, `on_given_up` that a run will not end.
+    `on_given_up` is told that a run will not end.
     """
 
     def __init__(
@@ -45,7 +45,6 @@ class Attempts:
         versions: Versions,
         tally: Tally,
         *,
-        on_pending: Callable[[Iterable[str]], None],
         on_given_up: Callable[[Member, Turn], None],
     ) -> None:
         self.watch = Watch(clock)
@@ -54,7 +53,7 @@ class Attempts:
         self._clock = clock
         self._versions = versions
         self._remarks = Remarks()
-        self._outcomes = Outcomes(store, clock, self._remarks, tally, on_pending=on_pending)
+        self._outcomes = Outcomes(store, clock, self._remarks, tally)
         self._on_given_up = on_given_up
 
     def scheduled(self, member: Member, turn: Turn) -> None:

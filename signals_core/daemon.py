@@ -61,13 +61,12 @@ class Daemon:
         self._timer = Timer(clock)
         self._members: dict[str, Member] = {}
         self._changed = Condition()
-        self._turns = Turns(self._timer, clock, self._changed, self._attempt, self._settle)
-        self._pausing = Pausing(store, clock, self._members, self._timer.wake)
         self._couriers = Couriers(store, clock, tally=tally)
-        self._attempts = Attempts(
-            store, clock, versions, tally,
-            on_pending=self._couriers.wake, on_given_up=self._turns.end,
-        )  # fmt: skip
+        self._turns = Turns(
+            self._timer, clock, self._changed, self._attempt, self._settle, self._couriers.wake
+        )
+        self._pausing = Pausing(store, clock, self._members, self._timer.wake)
+        self._attempts = Attempts(store, clock, versions, tally, on_given_up=self._turns.end)
         self._roster = Roster(
             store, clock, versions, self._turns, self._pausing, self._members,
             on_schedule=on_schedule,

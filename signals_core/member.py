@@ -32,13 +32,15 @@ class Turn:
 
     `began` is when its tick came, None for past windows. `outcome` is that of its one reading; None
     when it made none, for which `trouble` may be why. `shown` is the watermark known to it, from
-    itself or the turns before it in a row.
+    itself or the turns before it in a row; `news` are the sinks that these have got something for
+    and that were not told yet.
     """
 
     outcome: Outcome | None = None
     trouble: str | None = None
     began: datetime | None = None
     shown: Shown | None = None
+    news: set[str] = field(factory=set)
     is_taken: bool = False
     is_over: bool = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from attrs import evolve
@@ -28,25 +28,13 @@ _LONGEST_PAUSE = 86_400.0  # that a source may ask for
 
 
 class Outcomes:
-    """Notes what comes of runs: a reading and its coverage are one transaction.
+    """Notes what comes of runs: a reading and its coverage are one transaction."""
 
-    `on_pending` is told which sinks have got something.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        remarks: Remarks,
-        tally: Tally,
-        *,
-        on_pending: Callable[[Iterable[str]], None],
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, remarks: Remarks, tally: Tally) -> None:
         self._store = store
         self._clock = clock
         self._remarks = remarks
         self._tally = tally
-        self._on_pending = on_pending
 
     def begun(
         self,
@@ -122,9 +110,9 @@ class Outcomes:
             if isinstance(agenda, Windows) and coverage:
                 agenda.coverage = coverage[2]
         turn.outcome = "unchanged" if committed.unchanged else "read"
+        turn.news.update(committed.sent)
         self._count(evolve(done, outcome=turn.outcome))
         self._remarks.read(member.name, member.source, reading, committed)
-        self._on_pending(committed.sent)
 
     def failed(self, member: Member, turn: Turn, run: Run, error: Exception) -> None:
         """Note that a read failed: its window comes again later, and the others go on."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from parts.running import DAY, HOUR, MINUTE, Gate, Rig, at, one
+from parts.running import DAY, HOUR, MINUTE, Gate, Rig, Taker, at, one
 from signals_core import Grain, Unavailable
 from signals_core.builtin.schedules import Cron
 from signals_core.keys import key_of
@@ -92,6 +92,24 @@ def test_what_a_source_has_shown_grows_old(rig: Rig) -> None:
     rig.exactly(MINUTE)
     assert asked[:4] == [0, 3, 6, 9]
     assert rig.source.windows == hours(*range(-12, 0))
+
+
+@pytest.mark.parametrize(("seconds", "sizes"), [(0, [12]), (0.02, [3, 3, 3, 3]), (1, [1] * 12)])
+def test_a_row_of_windows_goes_out_in_few_batches(rig: Rig, seconds: float, sizes: list) -> None:
+    """What is read in a row is delivered when it is over, and twenty times a second at the most."""
+
+    class Counting(Taker):
+        def write(self, batch):
+            self.taken.append(len(batch))
+
+    def answer(request):
+        request.wait(seconds)
+        yield from one(request)
+
+    rig.source.answer, rig.sink = answer, Counting()
+    rig.start(rig.windowed(start=at("2025-12-31T12:00"), grace=timedelta(0)))
+    rig.exactly(MINUTE + timedelta(seconds=30))
+    assert rig.sink.taken == sizes
 
 
 def test_a_row_of_windows_holds_up_nobody(rig: Rig) -> None:
