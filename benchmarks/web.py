@@ -12,9 +12,9 @@ from pathlib import Path
 from benchmarks.measure import Figure, in_turn
 from signals_core import Collector, Window
 from signals_core.coverage import Coverage, Intervals
-from signals_core.daemon import key_of
 from signals_core.distill import distill
 from signals_core.facts import Configured
+from signals_core.keys import key_of
 from signals_core.store import Run, Store
 from signals_core.web.app import Request
 from signals_core.web.pages import Pages
