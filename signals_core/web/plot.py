@@ -10,6 +10,7 @@ from attrs import frozen
 
 Numbers = Sequence[float | None]
 
+_LEAST = 1e-300
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -100,8 +101,9 @@ def _height(value: float, low: float, high: float) -> float:
 
 def _round_between(low: float, high: float) -> list[float]:
     """Return three to six round numbers, evenly spaced, that hold `low` and `high` between."""
-    span = (high - low) or 1.0
-    rough = span / 4
+    if high - low < _LEAST:
+        high = low + 1
+    rough = (high - low) / 4
     size = 10.0 ** floor(log10(rough))
     step = next(each * size for each in (1, 2, 5, 10) if each * size >= rough)
     first = floor(low / step)
