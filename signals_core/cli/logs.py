@@ -6,6 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from signals_core.phrases import printable
 from signals_core.secret import mask
 
 
@@ -19,7 +20,7 @@ def formatter(log_format: str) -> logging.Formatter:
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record))
+        return printable(mask(super().format(record)))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - the names of logging
         return _instant(record)

@@ -24,17 +24,19 @@ class Output:
 
     def say(self, text: str, **style: Any) -> None:
         """Print one line for a person on standard error."""
+        from signals_core.phrases import printable
         from signals_core.secret import mask
 
-        shown = mask(text)
+        shown = printable(mask(text))
         click.echo(click.style(shown, **style) if style and not is_plain() else shown, err=True)
 
     def data(self, text: str) -> None:
         """Print data on standard output."""
+        from signals_core.phrases import printable
         from signals_core.secret import mask
 
         try:
-            click.echo(mask(text))
+            click.echo(printable(mask(text)))
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -56,13 +58,14 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
+        from signals_core.phrases import printable
         from signals_core.secret import mask
 
         table = Table(box=None, header_style="" if is_plain() else "bold", pad_edge=False)
         for header in headers:
             table.add_column(header, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(mask(cell)) for cell in row))
+            table.add_row(*(Text(printable(mask(cell))) for cell in row))
         Console().print(table)
 
     def listen_to_logs(self, log_format: str = "plain") -> None:

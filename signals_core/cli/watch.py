@@ -15,6 +15,7 @@ from rich.text import Text
 from signals_core.cli.status import seen
 from signals_core.cli.target import Target
 from signals_core.errors import SignalsError, reason_of
+from signals_core.phrases import printable
 from signals_core.secret import mask
 
 _PAUSE_SECONDS = 2.0
@@ -32,7 +33,7 @@ def watch(console: Console, target: Target, wait: Callable[[float], object] = ti
             while True:
                 began = time.monotonic()
                 lines = _frame(target, datetime.now(UTC), console.width, console.height)
-                text = Text(mask("\n".join(lines)), no_wrap=True, overflow="ellipsis")
+                text = Text(printable(mask("\n".join(lines))), no_wrap=True, overflow="ellipsis")
                 live.update(text, refresh=True)
                 wait(max(_PAUSE_SECONDS, _SHARE * (time.monotonic() - began)))
         except KeyboardInterrupt:
