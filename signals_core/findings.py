@@ -166,7 +166,7 @@ def of_sink(line: OutboxLine) -> tuple[SinkState, list[str]]:
 
 def of_problem(problem: str) -> str:
     """Say what is to be done about a mistake in the configuration."""
-    return f"{problem}: mend it, and restart `signals run`"
+    return f"{problem}: mend it, and send SIGHUP to `signals run`"
 
 
 def _of_run(run: Run | None) -> dict[str, Any]:

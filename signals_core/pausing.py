@@ -37,7 +37,7 @@ class Pausing:
     def load(self) -> None:
         """Take up the pauses of an earlier process. Raises `StoreError`."""
         self._pauses = self._store.pauses(self._clock.now())
-        self._say("paused", self._pauses)
+        self._say_paused(self._pauses)
 
     def begin(self, member: Member) -> None:
         """Tell a member that is new what it is to obey."""
@@ -50,9 +50,9 @@ class Pausing:
         """Take up what has changed in the store, and have the members obey."""
         now = self._clock.now()
         before, self._pauses = self._pauses, self._store.pauses(now)
-        self._say("paused", (each for each in self._pauses if each not in before))
+        self._say_paused(each for each in self._pauses if each not in before)
         left = {(each.of, each.name) for each in self._pauses}
-        self._say("resumed", (each for each in before if (each.of, each.name) not in left))
+        self._say_resumed(each for each in before if (each.of, each.name) not in left)
         for key, member in list(self._members.items()):
             with member.lock:
                 member.obey(pause_of(member.collector, self._pauses, now), now)
@@ -64,14 +64,19 @@ class Pausing:
         over = [each for each in self._pauses if each.until is not None and each.until <= now]
         if over:
             self._pauses = [each for each in self._pauses if each not in over]
-            self._say("resumed", over)
+            self._say_resumed(over)
 
-    def _say(self, what: str, pauses: Iterable[Paused]) -> None:
+    def _say_paused(self, pauses: Iterable[Paused]) -> None:
         for each in pauses:
-            member = self._members.get(each.name) if each.of == "collector" else None
-            name = member.name if member else each.name
-            until = f" {until_text(each)}" if what == "paused" else ""
-            _events.info("%s %s: %s%s", each.of, name, what, until)
+            _events.info("%s %s: paused %s", each.of, self._called(each), until_text(each))
+
+    def _say_resumed(self, pauses: Iterable[Paused]) -> None:
+        for each in pauses:
+            _events.info("%s %s: resumed", each.of, self._called(each))
+
+    def _called(self, pause: Paused) -> str:
+        member = self._members.get(pause.name) if pause.of == "collector" else None
+        return member.name if member else pause.name
 
 
 def pause_of(collector: Collector, pauses: Iterable[Paused], now: datetime) -> Paused | None:

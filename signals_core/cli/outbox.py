@@ -135,7 +135,7 @@ def drop(output: Output, sink: str | None, target: Target, *, yes: bool) -> int:
     if configured := [line.sink for line in lines if line.metrics and not line.orphaned]:
         raise click.UsageError(
             f"configured, and getting what is pending: {', '.join(configured)} (to end that, take "
-            "it out of the configuration and restart `signals run` first)"
+            "it out of the configuration and send SIGHUP to `signals run` first)"
         )
     if (pending := sum(line.metrics for line in lines)) and not yes:
         names, count = ", ".join(line.sink for line in lines), counted(pending, "metric")
