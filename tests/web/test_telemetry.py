@@ -386,6 +386,7 @@ def test_formats(rig: Rig, accept: str, content_type: str) -> None:
     is_open = "openmetrics" in content_type
     shown = Scrape(text, open_metrics if is_open else plain)
     assert text.endswith("# EOF\n") == is_open
+    assert shown.samples.keys() == scrape(rig).samples.keys()
     assert shown.of("collector_rows_total", collector="core.level") == 2
 
 
