@@ -25,6 +25,13 @@ from signals_core.plugin_file import import_file, line_of_call, line_of_error
 
 KINDS: dict[str, type[Plugin]] = {"source": Source, "sink": Sink, "schedule": Schedule}
 
+#: What a type of each kind must define, as it is written.
+_TASKS = {
+    "source": "read(self, request)",
+    "sink": "write(self, batch)",
+    "schedule": "next_after(self, moment)",
+}
+
 _CORE = "signals-core"
 
 #: What a plugin may do to us: anything but stop a person's Ctrl-C.
@@ -87,6 +94,7 @@ class PluginType:
     name: str
     provider: str
     _target: type[Plugin] | str
+    _remedy: str = "reinstall or upgrade it"
     _class: type[Plugin] | None = field(init=False, default=None)
 
     def load(self) -> type[Plugin]:
@@ -105,7 +113,7 @@ class PluginType:
         except _ANY_FAILURE as error:
             raise PluginError(
                 f"{target} of {self.provider} cannot be imported: {_described(error)}",
-                f"reinstall or upgrade {self.provider}",
+                self._remedy,
             ) from error
 
 
@@ -206,7 +214,10 @@ class Registry:
                     origin.remedy(remedy, "register it under another name"),
                 )
                 return
-            entry = PluginType(kind, name, origin.provider, target)
+            remedy = origin.remedy(
+                f"reinstall or upgrade {origin.provider}", "register the class itself, not its name"
+            )
+            entry = PluginType(kind, name, origin.provider, target, remedy)
             self.types[kind, name] = entry
             if not isinstance(target, str):
                 self._check(entry, origin.place(None))
@@ -258,6 +269,9 @@ def _check_class(kind: str, cls: Any) -> None:
             f"derive it from signals_core.{base.__name__}",
         )
     own = fields_of(cls)
+    task = _TASKS[kind].partition("(")[0]
+    if getattr(cls, task) is getattr(base, task):
+        raise PluginError(f"{cls.__qualname__} does not define {task}()", f"add {_TASKS[kind]}")
     query = getattr(cls, "Query", None)
     if query is None:
         return

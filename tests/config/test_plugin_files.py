@@ -100,6 +100,7 @@ def test_paths_are_relative_to_the_project(project, monkeypatch):
         (SOURCE.replace('"answers"', '"sqlite"'), "mine.py:20: the source type 'sqlite' is already brought by signals-core 0.1.0.dev0 (register it under another name)"),
         (SOURCE.replace('"answers"', "7"), 'mine.py:20: 7 is no name for a source type (register("name", Class))'),
         (SOURCE.replace("@define\n", "\n"), "mine.py:20: the class Answers is not decorated (put attrs.define above it)"),
+        (SOURCE.replace("def read", "def reed"), "mine.py:20: Answers does not define read() (add read(self, request))"),
         (SOURCE.replace("value: int", "value: set"), "mine.py:20: the field value of Answers has the type set (a configuration field may be: "),
         (SOURCE.replace('register("ans', 'x = 1 / 0; register("ans'), "mine.py:20: its hook failed: ZeroDivisionError: division by zero (mend it)"),
     ],
@@ -117,6 +118,13 @@ def test_mistakes(project, source, problem):
         [("mine", "mine.py")],
         [("answers", "mine.py")],
     )
+
+
+def test_a_class_that_is_registered_as_text(project):
+    """A file is no module that can be imported by name, and what is said then helps."""
+    (project.path / "mine.py").write_text(SOURCE.replace(", Answers)", ', "mine:Answers")'))
+    (line,) = told(project)
+    assert line.endswith("No module named 'mine' (register the class itself, not its name)")
 
 
 def test_one_mistake_is_one_line(project):

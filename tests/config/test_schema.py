@@ -22,11 +22,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from parts.configured import Everything, Shop, a_registry
+from parts.configured import Everything, Read, Shop, a_registry
 from parts.editor import VERSIONS, compare, documents_of, mistakes_in, validator_of
 from parts.mangled import CHANGES, MANGLED, changed
 from parts.unknowable import UNKNOWABLE
-from signals_core import Json, Secret, Source
+from signals_core import Json, Secret
 from signals_core.config import load, patterns
 from signals_core.config.dialect import with_references
 from signals_core.config.document import COLLECTOR_KEYS
@@ -345,7 +345,7 @@ def test_no_secret_is_a_default():
     """A default that is a secret is not shown."""
 
     @define
-    class Careless(Source):
+    class Careless(Read):
         token: Secret = field(default=Secret("hunter2-in-the-code"))
 
     registry = Registry()
@@ -370,7 +370,7 @@ def test_validators_of_attrs(tmp_path, validator, right, wrong):
     """What the validators of attrs demand is in the schema, as far as it is more than code."""
 
     @define
-    class Checked(Source):
+    class Checked(Read):
         word: str = field(default="a", validator=validator)
 
     registry = Registry()
@@ -388,7 +388,7 @@ def test_a_type_with_a_strange_name(tmp_path):
     """A type is found by its name, whatever characters it holds."""
 
     @define
-    class Strange(Source):
+    class Strange(Read):
         number: int
 
     registry = Registry()
@@ -405,7 +405,7 @@ def test_a_field_that_is_called_time(tmp_path):
     """A source with a field `time` of its own keeps it, beside what the original means by it."""
 
     @define
-    class Timed(Source):
+    class Timed(Read):
         time: int = 0
 
     registry = Registry()

@@ -19,11 +19,11 @@ GOOD = """
 
     @define
     class Nowhere(Sink):
-        pass
+        def write(self, batch): ...
 
     @define
     class Never(Schedule):
-        pass
+        def next_after(self, moment): ...
 
     @hookimpl
     def signals_register_sources(register):
@@ -223,7 +223,7 @@ def test_broken_classes(look, plugins, body, reason, remedy):
 
 @define
 class Good(Source):
-    pass
+    def read(self, request): ...
 
 @hookimpl
 def signals_register_sources(register):

@@ -16,8 +16,29 @@ from signals_core import Json, Schedule, Secret, Sink, Source
 from signals_core.registry import PluginType, Registry
 
 
+class Read(Source):
+    """Is only configured here."""
+
+    def read(self, request):
+        return iter(())
+
+
+class Written(Sink):
+    """Is only configured here."""
+
+    def write(self, batch):
+        """Take it."""
+
+
+class Asked(Schedule):
+    """Is only configured here."""
+
+    def next_after(self, moment):
+        return moment
+
+
 @define
-class Shop(Source):
+class Shop(Read):
     """A source like an SQL database."""
 
     uri: Secret
@@ -39,7 +60,7 @@ class Shop(Source):
 
 
 @define
-class Documents(Source):
+class Documents(Read):
     """A source like a document database."""
 
     uri: Secret
@@ -59,12 +80,12 @@ class Documents(Source):
 
 
 @define
-class Console(Sink):
+class Console(Written):
     """A sink without configuration."""
 
 
 @define
-class File(Sink):
+class File(Written):
     """A sink with a path."""
 
     path: Path
@@ -76,7 +97,7 @@ def _is_http(_instance, attribute, value):
 
 
 @define
-class Http(Sink):
+class Http(Written):
     """A sink that looks at what it is given."""
 
     uri: str = field(validator=_is_http)
@@ -92,7 +113,7 @@ class Http(Sink):
 
 
 @define
-class Interval(Schedule):
+class Interval(Asked):
     """A schedule like the built-in one."""
 
     interval: timedelta = field()
@@ -104,7 +125,7 @@ class Interval(Schedule):
 
 
 @define
-class Cron(Schedule):
+class Cron(Asked):
     """A schedule with a zone."""
 
     cron: str = field()
@@ -140,7 +161,7 @@ class Part:
 
 
 @define
-class Everything(Source):
+class Everything(Read):
     """A field of each type, and what the types are made of."""
 
     text: str = ""
