@@ -202,6 +202,7 @@ class Daemon:
             coverage=None if windows is None else windows.coverage,
             horizon=None if windows is None else windows.horizon,
             watermark=member.watermark,
+            pause=member.pause if member.is_paused(self._clock.now()) else None,
         )
 
     def _join(self, lanes: list[Lane], deadline: float) -> bool:

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage
+from signals_core.store import Paused
 from signals_core.tally import Histogram, Tally
 
 
@@ -45,7 +46,7 @@ class CollectorFacts:
     `next_run` is None when nothing is to come before something changes. `running_since` is when
     the run that is under way began to wait for its source. `coverage` is that of a windowed
     collector, a guess before its source was first reached; `horizon` the latest tick: windows that
-    ended after it are not asked for yet.
+    ended after it are not asked for yet. `pause` is why it is not read now.
     """
 
     collector: Collector
@@ -54,6 +55,7 @@ class CollectorFacts:
     coverage: Coverage | None
     horizon: datetime | None
     watermark: Watermark | None
+    pause: Paused | None = None
 
 
 @frozen(kw_only=True)

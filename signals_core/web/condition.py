@@ -29,6 +29,7 @@ class Condition:
     missing_windows: int | None = None
     failed_windows: int | None = None
     skipped_windows: int | None = None
+    paused: bool = False
 
 
 @define(eq=False)
@@ -65,12 +66,14 @@ class Conditions:
         if facts.coverage is not None:
             assert known.grain is not None
             return _of_windows(facts, facts.coverage, known.grain, success, now)
+        is_paused = facts.pause is not None
         if success is None:
-            return Condition()
+            return Condition(paused=is_paused)
         late = now - _missed_tick(known, success)
         return Condition(
             last_success_timestamp_seconds=success.timestamp(),
             late_seconds=max(late.total_seconds(), 0.0),
+            paused=is_paused,
         )
 
 
@@ -100,6 +103,7 @@ def _of_windows(
     late = now - policy.grace - (covered[-1][1] if covered else coverage.start)
     is_late = bool(missing or coverage.failures)
     return Condition(
+        paused=facts.pause is not None,
         last_success_timestamp_seconds=None if success is None else success.timestamp(),
         late_seconds=max(late.total_seconds(), 0.0) if is_late else 0.0,
         read_until_timestamp_seconds=covered[-1][1].timestamp() if covered else None,
