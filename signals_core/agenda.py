@@ -5,8 +5,7 @@ Pure but for the state it keeps: it is told the time, what the source has seen a
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from attrs import define, field
@@ -15,7 +14,8 @@ from signals_core.collector import Collector, WindowPolicy
 from signals_core.coverage import LATEST, Coverage, Span, within
 from signals_core.plugin import Schedule
 from signals_core.retries import retry_delay
-from signals_core.window import Grain, Window, zone_named
+from signals_core.ticks import last_tick, spread, tick_after
+from signals_core.window import Grain, Window
 
 _MOMENT = timedelta(microseconds=1)
 _LONGEST_SPREAD = timedelta(minutes=1)
@@ -327,34 +327,6 @@ class Windows:
 
 
 Agenda: TypeAlias = Snapshots | Windows
-
-
-def tick_after(collector: Collector, moment: datetime) -> datetime:
-    """Return the schedule's next tick, computed in the collector's zone, in UTC."""
-    assert collector.schedule is not None
-    local = moment.astimezone(zone_named(collector.timezone))
-    return collector.schedule.next_after(local).astimezone(UTC)
-
-
-def last_tick(collector: Collector, since: datetime, now: datetime) -> datetime | None:
-    """Return the last tick of `[since, now]`, None when there is none.
-
-    A schedule only looks ahead: asked from ever further back, it answers with a tick at last.
-    """
-    back, start = _SHORTEST_POLL, now
-    while (tick := tick_after(collector, start - _MOMENT)) > now:
-        if start <= since:
-            return None
-        start, back = max(since, now - back), back * 2
-    while (later := tick_after(collector, tick)) <= now:
-        tick = later
-    return tick
-
-
-def spread(collector_id: str, room: timedelta) -> timedelta:
-    """Return how long a collector waits at start: always the same part of a minute or less."""
-    part = int.from_bytes(sha256(collector_id.encode()).digest()[:4]) / 2**32
-    return min(room, _LONGEST_SPREAD) * part
 
 
 def _set_back(asked: datetime | None, now: datetime) -> timedelta | None:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, get_args
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from signals_core.errors import Problem, reason_of
+from signals_core.errors import ConfigError, Problem, reason_of
 from signals_core.fields import sameness_of
 from signals_core.metric import Metrics, MetricType
 from signals_core.plugin import Schedule, Sink, Source
@@ -181,6 +181,36 @@ def problems_of(collector: Collector) -> Iterator[Problem]:
         elif getattr(collector, key) < type(getattr(collector, key))():
             yield Problem("must not be negative", path=key)
     yield from _query_problems(collector)
+
+
+def refuse_mistakes(collectors: Sequence[Collector]) -> None:
+    """Raise `ConfigError` for collectors that cannot be right, each or together."""
+    problems = []
+    names: set[str] = set()
+    ids: set[str] = set()
+    for collector in collectors:
+        where = f"collector {collector.name!r}"
+        problems += [evolve(problem, file=where) for problem in problems_of(collector)]
+        if collector.name in names:
+            problems.append(Problem("there is one of that name already", path="name", file=where))
+        elif collector.id in ids:
+            problem = f"{collector.id!r} is the id of another collector"
+            problems.append(Problem(problem, path="id", file=where))
+        names.add(collector.name)
+        ids.add(collector.id)
+    if problems:
+        raise ConfigError(problems)
+
+
+def refuse_unscheduled(collectors: Sequence[Collector]) -> None:
+    """Raise `ConfigError` for snapshot collectors that nobody knows when to run."""
+    problems = [
+        Problem("a snapshot collector needs a schedule", path="schedule", file=each.name)
+        for each in collectors
+        if each.window is None and each.schedule is None
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def _name_problems(key: str, name: str) -> Iterator[Problem]:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
-from signals_core.agenda import tick_after
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage
 from signals_core.duration import format_duration
@@ -18,6 +17,7 @@ from signals_core.pausing import pause_of, until_text
 from signals_core.phrases import counted, moment
 from signals_core.retries import FEW, PAUSE, PAUSE_OF_NEW, Failure
 from signals_core.store import OutboxLine, Paused, Run, Store, TakenUp
+from signals_core.ticks import tick_after
 from signals_core.window import Window, iso
 
 CollectorState = Literal[

@@ -15,11 +15,10 @@ from attrs import evolve
 from signals_core import collect, delivery
 from signals_core.check import Check, check_query, check_sink
 from signals_core.clock import Clock, SystemClock
-from signals_core.collector import Collector, Reading, problems_of
+from signals_core.collector import Collector, Reading, refuse_mistakes, refuse_unscheduled
 from signals_core.connections import Connections
 from signals_core.errors import (
     ConfigError,
-    Problem,
 )
 from signals_core.plugin import Sink, Source
 from signals_core.reload import Reloaded, Wired, compared, merged
@@ -55,7 +54,7 @@ class Runner:
         self._state_dir = None if state_dir is None else Path(state_dir)
         self._clock = clock or SystemClock()
         self._daemon: Daemon | None = None
-        _refuse_mistakes(self.collectors)
+        refuse_mistakes(self.collectors)
         self._sources: Connections[Source] = Connections()
         self._sinks: Connections[Sink] = Connections()
         self._wired = self._wire(self.collectors)
@@ -127,7 +126,7 @@ class Runner:
         if self._daemon is not None:
             return
         if on_schedule:
-            _refuse_unscheduled(self.collectors)
+            refuse_unscheduled(self.collectors)
         self._daemon = self._opened_daemon(self.collectors, wait_lock, on_schedule=on_schedule)
         try:
             self._daemon.start()
@@ -184,10 +183,10 @@ class Runner:
         """
         with self._reloading:
             wanted = tuple(merged(self.collectors, collectors))
-            _refuse_mistakes(wanted)
+            refuse_mistakes(wanted)
             daemon = self._daemon
             if daemon is not None:
-                _refuse_unscheduled(wanted)
+                refuse_unscheduled(wanted)
             reloaded = compared(self.collectors, wanted)
             wired = self._wire(wanted)
             try:
@@ -344,31 +343,3 @@ class Runner:
             with suppress(StoreError), Store.look(self._state_dir) as store:
                 self._versions.heard(collector_id, store.last_version(collector_id))
         return self._versions.next(collector_id, began)
-
-
-def _refuse_mistakes(collectors: Sequence[Collector]) -> None:
-    problems = []
-    names: set[str] = set()
-    ids: set[str] = set()
-    for collector in collectors:
-        where = f"collector {collector.name!r}"
-        problems += [evolve(problem, file=where) for problem in problems_of(collector)]
-        if collector.name in names:
-            problems.append(Problem("there is one of that name already", path="name", file=where))
-        elif collector.id in ids:
-            problem = f"{collector.id!r} is the id of another collector"
-            problems.append(Problem(problem, path="id", file=where))
-        names.add(collector.name)
-        ids.add(collector.id)
-    if problems:
-        raise ConfigError(problems)
-
-
-def _refuse_unscheduled(collectors: Sequence[Collector]) -> None:
-    problems = [
-        Problem("a snapshot collector needs a schedule", path="schedule", file=each.name)
-        for each in collectors
-        if each.window is None and each.schedule is None
-    ]
-    if problems:
-        raise ConfigError(problems)

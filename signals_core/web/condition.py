@@ -7,10 +7,10 @@ from datetime import datetime
 
 from attrs import define, field, frozen
 
-from signals_core.agenda import tick_after
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage, within
 from signals_core.facts import CollectorFacts, Facts
+from signals_core.ticks import tick_after
 from signals_core.window import Grain
 
 

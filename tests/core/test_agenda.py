@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from parts.collectors import collector_of
 from signals_core import WindowPolicy
-from signals_core.agenda import Snapshots, Windows, last_tick, spread, tick_after
+from signals_core.agenda import Snapshots, Windows
 from signals_core.builtin.schedules import Cron, Interval
 from signals_core.coverage import Coverage
+from signals_core.ticks import last_tick, spread, tick_after
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
