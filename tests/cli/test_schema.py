@@ -18,6 +18,9 @@ class Answers(Source):
     value: int = 42
     """The number."""
 
+    def read(self, request):
+        yield {"value": self.value}
+
 
 @hookimpl
 def signals_register_sources(register):
