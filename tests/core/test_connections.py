@@ -324,3 +324,50 @@ def test_opened_within_a_watch():
         connection.acquire(given_up)
     use(connection)
     assert connection.plugin.calls == ["open", "close", "open", "use"]
+
+
+@define
+class Guarded(Rows):
+    """Needs a password."""
+
+    password: Secret = field(kw_only=True)
+
+
+def test_a_secret_that_has_changed(tmp_path):
+    """A connection is opened anew where a secret is no longer what it was opened with."""
+    file = tmp_path / "password"
+    file.write_text("old")
+    plugin = Guarded(password=Secret(f"${{file:{file}}}"))
+    connection = Connection(plugin, 1)
+    assert not connection.refresh()
+    use(connection)
+    assert not connection.refresh()
+    file.write_text("new")
+    assert connection.refresh()
+    use(connection)
+    assert not connection.refresh()
+    file.unlink()
+    assert connection.refresh()
+    assert plugin.calls == ["open", "use", "close", "open", "use"]
+
+
+def test_what_is_not_retained_is_closed():
+    """A connection that nobody needs is closed after its calls, unless it is taken back."""
+    connections = Connections()
+    idle, busy, kept = (connections.add(Rows(name), 1) for name in ("idle", "busy", "kept"))
+    for each in (idle, kept):
+        use(each)
+    plugin = busy.acquire()
+    connections.retain([kept])
+    assert (idle.plugin.calls[-1], kept.plugin.calls[-1]) == ("close", "use")
+    assert plugin.calls == ["open"]
+    assert connections.add(Rows("busy"), 1) is busy
+    busy.release()
+    assert plugin.calls == ["open"]
+    assert connections.add(Rows("idle"), 1) is not idle
+    plugin = busy.acquire()
+    connections.retain([kept])
+    busy.release()
+    assert plugin.calls == ["open", "close"]
+    use(busy)  # a call that comes late still finds it, and it is closed behind it
+    assert plugin.calls == ["open", "close", "open", "use", "close"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from attrs import evolve
 
-from parts.running import HOUR, MINUTE, Gate, Rig, Taker, at
+from parts.running import HOUR, MINUTE, Gate, Rig, Taker, at, own_threads
 from signals_core import Collector, ConfigError, MetricDefinition, Runner
 from signals_core.builtin.schedules import Interval
 from signals_core.reload import Reloaded
@@ -372,3 +372,54 @@ def test_a_runner_that_was_not_started(rig: Rig) -> None:
     with Runner([rig.windowed(start=at("2026-01-01"))], clock=rig.clock) as runner:
         assert reports(runner.reload([rig.snapshot()])) == (["core.level"], [], ["core.test"])
         assert runner.invoke("core.level").rows == 1
+
+
+class Sluggish(Taker):
+    """A receiver whose writes take until a gate opens, and which are counted together."""
+
+    gate: Gate
+    inside: ClassVar[list[int]] = [0]
+    most: ClassVar[list[int]] = [0]
+
+    def write(self, batch):
+        self.inside[0] += 1
+        self.most[0] = max(self.most[0], self.inside[0])
+        with self.gate.changed:
+            while not self.gate.is_open:
+                self.gate.clock.wait(self.gate.changed, None)
+        super().write(batch)
+        self.inside[0] -= 1
+
+
+def test_a_sink_that_changes_under_a_slow_write(rig: Rig) -> None:
+    """The new form of a sink begins when the write under way has ended, and nothing is lost."""
+    gate = Gate(rig.clock)
+    old, new = Sluggish("old"), Sluggish("new")
+    old.gate = new.gate = gate
+    rig.start(rig.windowed(start=at("2026-01-01"), sinks={"lake": old}))
+    rig.until("2026-01-01T02:30")
+    assert Sluggish.inside == [1]
+    assert rig.runner
+    rig.runner.reload([rig.windowed(start=at("2026-01-01"), sinks={"lake": new})])
+    rig.until("2026-01-01T03:30")
+    assert Sluggish.most == [1]
+    gate.open()
+    rig.exactly(MINUTE)
+    assert Sluggish.most == [1]
+    assert [*old.values, *new.values] == [0, 1, 2]
+    with rig.store() as store:
+        (line,) = store.outbox()
+    assert line.metrics == 0
+
+
+def test_stopping_after_a_reload(rig: Rig) -> None:
+    """A runner that is stopped while old runs and writes end waits for them too."""
+    gate = Gate(rig.clock)
+    rig.source.answer = gate.answer
+    rig.start(rig.windowed(start=at("2026-01-01"), timeout=5 * HOUR), rig.snapshot())
+    rig.until("2026-01-01T01:30")
+    reload(rig, rig.snapshot())
+    assert gate.inside == 1
+    rig.stop()
+    assert gate.inside == 0
+    assert not [name for name in own_threads() if "timer" in name or "Base" in name]
