@@ -28,6 +28,7 @@ PAGES = {
     "README.md": "/index.md",
     "CHANGELOG.md": "/changelog.md",
     "CONTRIBUTING.md": "/contributing.md",
+    "SECURITY.md": "/security.md",
     "plugins/signals_mongo/README.md": "/reference/mongodb.md",
     "plugins/signals_postgres/README.md": "/reference/postgres.md",
     "plugins/signals_vector/README.md": "/reference/http.md",
