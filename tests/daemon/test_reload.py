@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from parts.running import HOUR, MINUTE, Gate, Rig, Taker, at, own_threads
-from signals_core import Collector, ConfigError, MetricDefinition, Runner
+from signals_core import Collector, ConfigError, MetricDefinition, Runner, Unavailable
 from signals_core.builtin.schedules import Interval
 from signals_core.reload import Reloaded
 
@@ -219,6 +219,34 @@ def test_a_source_that_changes(rig: Rig) -> None:
     reload(rig, rig.windowed(start=at("2026-01-01"), source=rig.base("new password")))
     rig.exactly(SOON)
     assert rig.sink.values == [0, 1]  # at once: what kept it from its source is mended
+
+
+def test_what_was_owed_before_a_change(rig: Rig) -> None:
+    """What a collector had still to read when it changed is read in its new form, at once."""
+    rig.start(rig.windowed())
+    rig.until("2026-01-01T02:30")
+    before = list(rig.source.windows)
+    rig.source.down = RuntimeError("down")
+    rig.source.seen = lambda: (_ for _ in ()).throw(Unavailable("down"))
+    rig.until("2026-01-01T06:30")
+    assert rig.source.windows == before
+    reload(rig, rig.windowed(source=rig.base("mended")))
+    rig.exactly(SOON)
+    assert in_use(rig).windows == [at(f"2026-01-01T0{hour}:00") for hour in (2, 3, 4, 5)]
+
+
+def test_a_failed_run_before_a_change(rig: Rig) -> None:
+    """A snapshot collector whose last run failed runs at once when it has changed."""
+    level = rig.snapshot(every=HOUR)
+    level.source.answer = lambda _: 1 / 0
+    rig.start(level)
+    rig.exactly(MINUTE + SOON)
+    before = len(level.source.asked)
+    assert before and rig.outcomes() == before * ["failed"]
+    mended = rig.base("mended", windowed=False)
+    reload(rig, evolve(level, source=mended))
+    rig.exactly(SOON)
+    assert rig.outcomes()[before:] == ["read"]
 
 
 def test_a_source_that_changes_under_a_slow_read(rig: Rig) -> None:
