@@ -140,7 +140,8 @@ class Runner:
         Returns when no thread is left. What is pending stays in the store. Does nothing when the
         runner was not started.
         """
-        daemon, self._daemon = self._daemon, None
+        with self._reloading:
+            daemon, self._daemon = self._daemon, None
         if daemon is not None:
             daemon.stop(deadline)
 

@@ -62,10 +62,12 @@ def pause(
       signals pause shop.orders.1d --reason "counts are off, see the runbook"
       signals pause --source shop --for 2h
     """
+    from signals_core.secret import mask
+
     folder, loaded = target.found()
     chosen = _chosen(folder, loaded, names, source)
     until = None if duration is None else datetime.now(UTC) + duration
-    given = {"until": until and until.isoformat(), "reason": reason}
+    given = {"until": until and until.isoformat(), "reason": reason and mask(reason)}
     _done(folder, "pause", chosen, given)
     end = "until `signals resume`" if until is None else f"until {moment(until)}"
     by = holder_of(folder)

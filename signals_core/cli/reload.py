@@ -66,7 +66,7 @@ class Configuration:
         except (ConfigError, StoreError) as error:
             self.output.trace(error)
             _log.error("not reloaded, and what ran goes on: %s", reason_of(error))
-            self._note(loaded, is_taken=False)
+            self._note(loaded, is_taken=False, reason=reason_of(error))
             return
         self.running = wanted
         names = [each.collector.name for each in kept]
@@ -77,9 +77,17 @@ class Configuration:
         _log.info("reloaded: %s", "; ".join(_changes(reloaded)))
         self._note(loaded, names, is_taken=True)
 
-    def _note(self, loaded: Loaded, kept: Sequence[str] = (), *, is_taken: bool) -> None:
+    def _note(
+        self,
+        loaded: Loaded,
+        kept: Sequence[str] = (),
+        *,
+        is_taken: bool,
+        reason: str | None = None,
+    ) -> None:
         """Have it known, on the page and to `signals status`, how the configuration was read."""
-        now, problems = datetime.now(UTC), [str(each) for each in loaded.problems]
+        now = datetime.now(UTC)
+        problems = [*map(str, loaded.problems), *([reason] if reason else [])]
         running = [each.collector.name for each in self.running]
         out = _without(left_out(loaded), kept if is_taken else running)
         self.tell(Configured(now, out, problems))

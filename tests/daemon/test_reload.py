@@ -235,6 +235,21 @@ def test_what_was_owed_before_a_change(rig: Rig) -> None:
     assert in_use(rig).windows == [at(f"2026-01-01T0{hour}:00") for hour in (2, 3, 4, 5)]
 
 
+def test_a_pass_that_is_open_before_a_change(rig: Rig) -> None:
+    """What a tick has asked for before a change is read after it, without another tick."""
+    rig.start(rig.windowed(schedule=Interval(6 * HOUR)))
+    rig.until("2026-01-01T05:30")
+    rig.source.seen = lambda: (_ for _ in ()).throw(Unavailable("down"))
+    before = list(rig.source.windows)
+    rig.until("2026-01-01T07:30")
+    mended = rig.windowed(schedule=Interval(6 * HOUR), source=rig.base("mended"))
+    reload(rig, mended)
+    rig.exactly(SOON)
+    read = [*before, *in_use(rig).windows]
+    assert read == [read[0] + hour * HOUR for hour in range(len(read))]
+    assert read[-1] == at("2026-01-01T05:00")
+
+
 def test_a_failed_run_before_a_change(rig: Rig) -> None:
     """A snapshot collector whose last run failed runs at once when it has changed."""
     level = rig.snapshot(every=HOUR)
