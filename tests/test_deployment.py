@@ -472,6 +472,7 @@ def test_the_image_runs(image: Path) -> None:
     with Daemon(image / "log", *call[1:], command=program, **options) as daemon:
         daemon.until(lambda: '"name":"shop.stock"' in daemon.stdout.read_text())
         assert is_healthy()
+        assert {daemon.get(path)[0] for path in ("/", "/metrics", "/readyz")} == {200}
         assert daemon.stop() == 0, daemon.said
         assert all(json.loads(line)["message"] for line in daemon.said.splitlines())
     assert not is_healthy()
