@@ -183,6 +183,9 @@ class Request:
     def on_cancel(self, call: Callable[[], object]) -> Iterator[None]:
         """While inside, let another thread abort the read by `call`, which must not block long.
 
+        What is aborted raises as it likes: catch that inside, and call `check()`, which raises
+        `Cancelled`.
+
         Leaving waits for a `call` that is going on, so that it never meets what comes after.
         """
         with self._changed:

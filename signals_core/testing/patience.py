@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from signals_core.testing.promise import Seen
 
@@ -28,6 +28,10 @@ class Call(Generic[T]):
     def ends_within(self, seconds: float) -> bool:
         """Wait, and return whether the call has returned or raised."""
         return self._done.wait(seconds)
+
+    def wait(self) -> None:
+        """Wait until the call has returned or raised, however long that takes."""
+        self._done.wait()
 
     def result(self, seconds: float) -> T:
         """Return what the call returns, or raise what it raises, or `Seen` when it is too long."""
@@ -54,13 +58,3 @@ class Call(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - handed to who waits for it
             self._error = error
         self._done.set()
-
-
-def within(seconds: float, call: Callable[[], T], what: str) -> T:
-    """Return what `call` returns, if it does so in time."""
-    return Call(call, what).result(seconds)
-
-
-def raised_by(seconds: float, call: Callable[[], Any], what: str) -> BaseException | None:
-    """Return what `call` raises, None when it returns."""
-    return Call(call, what).error(seconds)

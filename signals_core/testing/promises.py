@@ -29,7 +29,7 @@ BUILT_WITHOUT_IO = Promise(
 )
 SECRETS = Promise(
     "secrets",
-    "a secret is in no repr, no error and no log.",
+    "a secret is in no repr, no error, no log and no output.",
     "these go to terminals, tickets and log stores, which more people read than may know it.",
     "declare the field as Secret and call reveal() only where the driver takes it; raise errors "
     "with the address, not with what was sent.",
@@ -90,8 +90,9 @@ CANCEL = Promise(
     "cancel",
     "a read that waits for its source ends soon after it is cancelled, and the next one works.",
     "otherwise the query goes on in the database, and stopping the runner takes as long as it.",
-    "hold request.on_cancel(call) around what blocks, with a call that aborts it; sleep with "
-    "request.wait(seconds), never with time.sleep().",
+    "hold request.on_cancel(call) around what blocks, with a call that aborts it, and call "
+    "request.check() where that makes it fail; sleep with request.wait(seconds), never with "
+    "time.sleep().",
     needs=("slow",),
 )
 CANCEL_BETWEEN_ROWS = Promise(

@@ -164,7 +164,12 @@ class ScheduleSuite(PluginSuite):
 def _hold(drawn: st.SearchStrategy[Any], rule: Callable[[Any], None]) -> None:
     """Try a rule on many examples; the smallest one that breaks it is shown."""
 
-    @settings(database=None, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
     @given(drawn)
     def holds(example: Any) -> None:
         rule(example)

@@ -12,7 +12,6 @@ import pytest
 from signals_core import Metric, Rejected, RetryAfter, Sink
 from signals_core.testing import made, promises
 from signals_core.testing.killed import Child
-from signals_core.testing.patience import raised_by
 from signals_core.testing.promise import Promise, Seen, described, keeps
 from signals_core.testing.suite import ConnectedSuite
 
@@ -169,7 +168,7 @@ class SinkSuite(ConnectedSuite):
 
     def _refusal(self, sink: Sink, metrics: Iterable[Metric]) -> BaseException | None:
         batch = made.batch_of(metrics)
-        return raised_by(self.patience, lambda: sink.write(batch), "write()")
+        return self.raised_by(lambda: sink.write(batch), "write()")
 
     def _received(self) -> list[Metric]:
         return list(self.given("received")())

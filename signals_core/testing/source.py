@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from signals_core import Cancelled, Request, Row, Source, Window
 from signals_core.testing import promises
-from signals_core.testing.patience import Call, raised_by
 from signals_core.testing.promise import Promise, Seen, described, keeps
 from signals_core.testing.suite import ConnectedSuite
 from signals_core.testing.watching import doings
@@ -79,7 +78,7 @@ class SourceSuite(ConnectedSuite):
             with closing(_generator(source, request)) as rows:
                 next(islice(rows, 9, None))
 
-        call = Call(read, "a read of ten rows")
+        call = self.begin(read, "a read of ten rows")
         if not call.ends_within(self.patience):
             request.cancel()
             raise Seen(f"of an endless result no ten rows came within {self.patience:g} s")
@@ -95,7 +94,7 @@ class SourceSuite(ConnectedSuite):
                 with closing(_generator(source, request)) as rows:
                     next(rows)
 
-        call = Call(give_up, "giving up a read")
+        call = self.begin(give_up, "giving up a read")
         if not call.ends_within(self.patience):
             request.cancel()  # whether a row comes at all is what `streams` tests
             return
@@ -106,7 +105,7 @@ class SourceSuite(ConnectedSuite):
     def test_cancel(self) -> None:
         """A read that waits for its source ends soon after it is cancelled."""
         source, request = self.opened(), self._request_of(self.given("slow"), timeout=600)
-        call = Call(lambda: next(_generator(source, request), None), "a cancelled read")
+        call = self.begin(lambda: next(_generator(source, request), None), "a cancelled read")
         if call.ends_within(self.patience / 10):
             raise Seen("`slow` is not slow: it ended at once") from call.error(0)
         request.cancel("the kit cancelled it")
@@ -123,7 +122,7 @@ class SourceSuite(ConnectedSuite):
             for _ in _generator(source, request):
                 started.set()
 
-        call = Call(read, "a cancelled read")
+        call = self.begin(read, "a cancelled read")
         if not started.wait(self.patience):
             request.cancel()  # whether a row comes at all is what `streams` tests
             return
@@ -137,7 +136,7 @@ class SourceSuite(ConnectedSuite):
         source, seconds = self.opened(), self.patience / 10
         request = self._request_of(self.given("slow"), timeout=seconds)
         what = f"a read with a timeout of {seconds:g} s"
-        call = Call(lambda: list(_generator(source, request)), what)
+        call = self.begin(lambda: list(_generator(source, request)), what)
         try:
             error = call.error(seconds + self.patience)
         except Seen:
@@ -204,7 +203,7 @@ class SourceSuite(ConnectedSuite):
             together.wait(self.patience)
             return _multiset([*first, *rows])
 
-        calls = [Call(read, "one of four reads at once") for _ in range(threads)]
+        calls = [self.begin(read, "one of four reads at once") for _ in range(threads)]
         for call in calls:
             if (seen := call.result(2 * self.patience)) != expected:
                 raise Seen(f"one of {threads} reads had other rows: {seen.total()}")
@@ -259,7 +258,7 @@ class SourceSuite(ConnectedSuite):
     def test_wrong_query(self) -> None:
         """parameters(query) raises ValueError for a query that cannot be right."""
         source, wrong = self.fresh(), self.given("wrong")
-        error = raised_by(self.patience, lambda: source.parameters(wrong), "parameters()")
+        error = self.raised_by(lambda: source.parameters(wrong), "parameters()")
         if not isinstance(error, ValueError):
             raise Seen(f"for `wrong` it raised {described(error) if error else 'nothing'}")
 
@@ -288,7 +287,7 @@ class SourceSuite(ConnectedSuite):
     def test_failing_query(self) -> None:
         """check(query) raises for a query that would fail."""
         source, failing = self.opened(), self.given("failing")
-        error = raised_by(self.patience, lambda: source.check(failing), "check()")
+        error = self.raised_by(lambda: source.check(failing), "check()")
         if error is None:
             raise Seen("for `failing` it raised nothing")
         self.use(source)

@@ -17,7 +17,7 @@ import pytest
 from signals_core import ConfigError, Unavailable
 from signals_core.testing import promises
 from signals_core.testing.leaving_out import announce
-from signals_core.testing.patience import within
+from signals_core.testing.patience import Call
 from signals_core.testing.promise import Promise, Seen, described, keeps
 from signals_core.testing.watching import doings
 from signals_core.testing.written import configuration_of, differences, read_back, secrets_in
@@ -77,9 +77,13 @@ class PluginSuite:
         self._request = request
         self._folder = tmp_path
         self._opened: list[Any] = []
+        self._calls: list[Call[Any]] = []
         yield
-        for plugin in self._opened:
-            _close(plugin)
+        opened, calls = self._opened, self._calls
+        if all(call.ends_within(0) for call in calls):
+            _close_all(opened, calls)
+        else:  # close() is never called during another call: a driver may crash over it
+            Call(lambda: _close_all(opened, calls), "closing what still went on")
 
     @property
     def plugin_name(self) -> str:
@@ -119,7 +123,17 @@ class PluginSuite:
 
     def soon(self, call: Callable[[], Any], what: str) -> Any:
         """Return what a call returns; it is a breach when it takes longer than the patience."""
-        return within(self.patience, call, what)
+        return self.begin(call, what).result(self.patience)
+
+    def begin(self, call: Callable[[], Any], what: str) -> Call[Any]:
+        """Begin a call in a thread of its own; nothing is closed before it has ended."""
+        begun = Call(call, what)
+        self._calls.append(begun)
+        return begun
+
+    def raised_by(self, call: Callable[[], Any], what: str) -> BaseException | None:
+        """Return what a call raises, None when it returns."""
+        return self.begin(call, what).error(self.patience)
 
     def kit_query(self) -> Any:
         """Return the collector's part of the configuration, None where there is none."""
@@ -160,8 +174,10 @@ class PluginSuite:
             raise Seen(f"building it did: {'; '.join(seen)}")
 
     @keeps(promises.SECRETS)
-    def test_secrets(self, caplog: pytest.LogCaptureFixture) -> None:
-        """No repr, no error and no log shows a secret."""
+    def test_secrets(
+        self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """No repr, no error, no log and no output shows a secret."""
         caplog.set_level(logging.DEBUG)
         plugins = [self.instance, self.given("unreachable")]
         for plugin in filter(None, plugins):
@@ -174,9 +190,10 @@ class PluginSuite:
                 self._refuse_secrets(f"{error!r} {error}", f"the {type(error).__name__} it raises")
                 error = error.__cause__
         if self.kit_subject != "schedule":
-            self.opened()
+            self.use(self.opened())
         for record in caplog.records:
             self._refuse_secrets(record.getMessage(), f"a log of {record.name}")
+        self._refuse_secrets("".join(capfd.readouterr()), "what it prints")
 
     @keeps(promises.OPEN_AND_CLOSE)
     def test_open_and_close(self) -> None:
@@ -270,6 +287,13 @@ class ConnectedSuite(PluginSuite):
 
 def _typo(name: str, known: list[str]) -> str:
     return next(key for n in count(1) if (key := name + "x" * n) not in known)
+
+
+def _close_all(plugins: list[Any], calls: list[Call[Any]]) -> None:
+    for call in calls:
+        call.wait()
+    for plugin in plugins:
+        _close(plugin)
 
 
 def _close(plugin: Any) -> None:

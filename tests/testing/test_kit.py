@@ -141,17 +141,21 @@ SEEN = [
         *("source", "ClaimsItsWindow", "parameters"),
         "parameters() names window_end, window_start, and two windows have the same rows",
     ),
+    ("source", "PrintsItsSecret", "secrets", "what it prints shows a secret\n"),
     ("source", "OpensOnce", "reopen", "RuntimeError: a pool cannot be started twice"),
     ("sink", "AcknowledgesBeforeWriting", "writes", "1 of 1 metrics that were written are missing"),
     (
         *("sink", "WritesWhenTheProcessEnds", "durable"),
         "20 of 20 metrics that were written are missing",
     ),
+    ("sink", "LogsWhatItWritesWith", "secrets", "a log of helpdesk shows a secret\n"),
+    ("sink", "WritesSlowly", "big_batch", "write() of 1000 metrics still went on after "),
     ("sink", "Reorders", "order", "metric 8 of 30 came after a later one"),
     ("sink", "SwallowsARejection", "rejects", "for `poison` it raised nothing"),
     ("sink", "BlamesTheFirst", "rejects", "the guilty metric is at 1, and indices are [0]"),
     ("schedule", "StandsStill", "later", "after "),
     ("schedule", "IsNaive", "aware", "after "),
+    ("schedule", "AddsADay", "daylight_saving", "after "),
 ]  # fmt: skip
 
 

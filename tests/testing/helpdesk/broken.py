@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 import threading
 import time
@@ -86,10 +88,16 @@ class TellsItsSecretInErrors(Ledger):
 @define
 class LogsItsSecret(Ledger):
     def open(self):
-        import logging
-
         logging.getLogger("helpdesk").debug("opening with %s", self.token.reveal())
         super().open()
+
+
+@breaks("secrets")
+@define
+class PrintsItsSecret(Ledger):
+    def read(self, request):
+        print("asking with", self.token.reveal())
+        yield from super().read(request)
 
 
 @breaks("open_and_close")
@@ -419,6 +427,25 @@ class TakesSmallBatchesOnly(Shelf):
         super().write(batch)
 
 
+@breaks("big_batch")
+@define
+class WritesSlowly(Shelf):
+    _is_writing: bool = field(init=False, default=False, eq=False)
+
+    def write(self, batch):
+        self._is_writing = True
+        try:
+            time.sleep(6 if len(batch) > 500 else 0)
+            super().write(batch)
+        finally:
+            self._is_writing = False
+
+    def close(self):
+        if self._is_writing:
+            os._exit(9)  # as a driver in C may, of which a connection is taken away
+        super().close()
+
+
 @breaks("killed")
 @define
 class LeavesTornLines(SlowShelf):
@@ -458,6 +485,14 @@ class ForgetsOutages(Shelf):
 
 @breaks("secrets")
 @define
+class LogsWhatItWritesWith(Shelf):
+    def write(self, batch):
+        logging.getLogger("helpdesk").debug("writing with %s", self.token.reveal())
+        super().write(batch)
+
+
+@breaks("secrets")
+@define
 class ShowsItsSecret(Shelf):
     def __repr__(self):
         return f"ShowsItsSecret({self.token.reveal()})"
@@ -471,6 +506,13 @@ class ShowsItsSecret(Shelf):
 class StandsStill(Hourly):
     def next_after(self, moment):
         return super().next_after(moment - timedelta(microseconds=1))
+
+
+@breaks("no_tick_skipped daylight_saving")
+@define
+class AddsADay(Hourly):
+    def next_after(self, moment):
+        return moment + timedelta(days=1)
 
 
 @breaks("aware")

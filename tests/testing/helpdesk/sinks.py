@@ -56,3 +56,4 @@ class ShelfSuite(SinkSuite):
 
 
 globals().update(suites_of(ShelfSuite, [Shelf, SlowShelf, *broken.SINKS]))
+globals()["TestWritesSlowly"].patience = 4.0
