@@ -38,19 +38,22 @@ _EMPTY = "src/<<package>>/py.typed"
 
 @click.group(cls=Group)
 def plugin() -> None:
-    """Make a plugin of your own."""
+    """Make a plugin of your own.
+
+    \b
+    Example:
+      signals plugin new access-log
+    """
 
 
 @plugin.command()
 @click.argument("name")
-@click.option(
-    "--source", "kind", flag_value="source", default=True, help="Make a source (the default)."
-)
-@click.option("--sink", "kind", flag_value="sink", help="Make a sink.")
-@click.option("--schedule", "kind", flag_value="schedule", help="Make a schedule.")
+@click.option("--source", is_flag=True, help="Make a source (the default).")
+@click.option("--sink", is_flag=True, help="Make a sink.")
+@click.option("--schedule", is_flag=True, help="Make a schedule.")
 @verbose_option
 @click.make_pass_decorator(Output)
-def new(output: Output, name: str, kind: str) -> int:
+def new(output: Output, /, name: str, **kinds: bool) -> int:
     """Make the distribution signals-NAME here: a type NAME that works and passes its own tests.
 
     It has pyproject.toml, a typed class, tests on the conformance kit, README and CI. What the
@@ -62,6 +65,10 @@ def new(output: Output, name: str, kind: str) -> int:
       signals plugin new access-log
       signals plugin new archive --sink
     """
+    asked = [kind for kind, is_asked in kinds.items() if is_asked] or ["source"]
+    if len(asked) > 1:
+        raise click.UsageError(f"--{' and --'.join(asked)} are two distributions (make each)")
+    (kind,) = asked
     words = _words(name, kind)
     folder = Path(words["distribution"])
     if folder.exists() or folder.is_symlink():

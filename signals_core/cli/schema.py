@@ -14,8 +14,9 @@ from signals_core.cli.target import Target, project_options
 def schema(output: Output, target: Target) -> int:
     """Print the JSON Schema of collectors and signals.yaml, with what is installed.
 
-    An editor completes and checks by it; the guide says how to tell it so. The types of the
-    project's own plugin files are in it too. What is broken is left out and named.
+    An editor completes and checks by it; the page "Have your editor complete and check" of the
+    documentation says how to tell it so. The types of the project's own plugin files are in it
+    too. What is broken is left out and named.
 
     \b
     Example:

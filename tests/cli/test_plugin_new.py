@@ -158,6 +158,7 @@ def test_it_says_what_is_next(signals: Signals, project: Path) -> None:
         (["mongodb"], "the source type 'mongodb' is already brought by signals-mongo"),
         (["vector"], "the distribution signals-vector is there already (name another)"),
         (["core"], "the distribution signals-core is there already (name another)"),
+        (["both", "--schedule", "--source"], "--schedule and --source are two distributions (make each)"),
         (["there"], "signals-there is there already (nothing was made; name another)"),
         (["dangling"], "signals-dangling is there already (nothing was made; name another)"),
     ],
