@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -250,6 +251,8 @@ def test_no_secret_is_ever_written(
                 daemon.until_said(name)
             daemon.until_said("sink refusing")
             daemon.until_said("sink lake")
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.until_said("reloaded")
             written |= {f"{log_format} {path}": text for path, text in pages(daemon)}
             if log_format == "text":
                 written |= look_around(signals, env)
