@@ -18,7 +18,6 @@ from signals_core.ticks import last_tick, spread, tick_after
 from signals_core.window import Grain, Window
 
 _MOMENT = timedelta(microseconds=1)
-_LONGEST_SPREAD = timedelta(minutes=1)
 _SHORTEST_POLL = timedelta(milliseconds=50)
 _LONGEST_POLL = timedelta(minutes=1)
 _MANY_TICKS = 10_000  # that are counted one by one

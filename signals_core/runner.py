@@ -17,9 +17,7 @@ from signals_core.check import Check, check_query, check_sink
 from signals_core.clock import Clock, SystemClock
 from signals_core.collector import Collector, Reading, refuse_mistakes, refuse_unscheduled
 from signals_core.connections import Connections
-from signals_core.errors import (
-    ConfigError,
-)
+from signals_core.errors import ConfigError
 from signals_core.plugin import Sink, Source
 from signals_core.reload import Reloaded, Wired, compared, merged
 from signals_core.tally import Tally

@@ -8,8 +8,8 @@ from threading import Condition
 
 import pytest
 
-from signals_core.testing import SimulatedClock
 from signals_core.lanes import Lane
+from signals_core.testing import SimulatedClock
 
 LaneOf = Callable[[int], Lane]
 

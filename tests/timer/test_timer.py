@@ -14,9 +14,9 @@ from threading import Condition, Event, Thread
 import pytest
 import schedule
 
-from signals_core.testing import SimulatedClock
 from signals_core.clock import SystemClock
 from signals_core.secret import remember
+from signals_core.testing import SimulatedClock
 from signals_core.timer import Timer, _Job, _Scheduler
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
