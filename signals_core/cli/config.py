@@ -144,9 +144,9 @@ def invoke(
     """Read once, now, and deliver.
 
     NAME is a collector, or a pattern such as 'shop.*'; it may be left out where there is only one.
-    A windowed collector reads its latest due window. A snapshot collector reads the present: with
-    --at its metrics are only printed. What is read is not kept, as it is by `signals run` and
-    `signals backfill`.
+    A windowed collector reads its latest due window. A snapshot collector reads the present; with
+    --at, for which it needs a grain, its metrics are only printed. What is read is not kept, as it
+    is by `signals run` and `signals backfill`.
 
     \b
     Examples:
