@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -70,6 +71,19 @@ def _imports_for_type_checkers():
                 if isinstance(node, ast.ImportFrom):
                     for alias in node.names:
                         yield node.module.removeprefix("signals_core."), alias.name
+
+
+def test_the_map_names_every_module():
+    """CONTRIBUTING says of each module of the core what it is for, and of none that is not there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    part = text[text.index("\nsignals_core/") : text.index("\nplugins/signals_postgres")]
+    named = re.findall(r"(?<=\s)\w+(?:\.py|/)(?=\s)", part.partition("core\n")[2])
+    there = [
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in (ROOT / "signals_core").iterdir()
+        if path.name not in ("__pycache__", "__main__.py", "py.typed")
+    ]
+    assert sorted(named) == sorted(there)
 
 
 def test_importing_the_core_is_light():
