@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from signals_core import Cancelled, Request, Row, Source, Window
 from signals_core.testing import promises
+from signals_core.testing.doings import doings
 from signals_core.testing.promise import Promise, Seen, described, keeps
 from signals_core.testing.suite import ConnectedSuite
-from signals_core.testing.watching import doings
 
 _NAMES = {"window_start", "window_end", "window_start_local", "window_end_local"}
 _AHEAD = timedelta(minutes=1)  # as far as the clocks of two machines may be apart

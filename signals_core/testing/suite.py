@@ -16,10 +16,10 @@ import pytest
 
 from signals_core import ConfigError, Unavailable
 from signals_core.testing import promises
+from signals_core.testing.doings import doings
 from signals_core.testing.leaving_out import announce
 from signals_core.testing.patience import Call
 from signals_core.testing.promise import Promise, Seen, described, keeps
-from signals_core.testing.watching import doings
 from signals_core.testing.written import configuration_of, differences, read_back, secrets_in
 
 

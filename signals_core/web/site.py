@@ -11,8 +11,8 @@ from signals_core.clock import Clock, SystemClock
 from signals_core.facts import Configured
 from signals_core.runner import Runner
 from signals_core.web.app import Answer, App, Guard
-from signals_core.web.health import Probes
 from signals_core.web.pages import Pages
+from signals_core.web.probes import Probes
 from signals_core.web.telemetry import Telemetry
 
 

@@ -17,7 +17,7 @@ from parts.running import Rig
 from signals_core import Runner
 from signals_core.clock import SystemClock
 from signals_core.web.app import Request, Response
-from signals_core.web.health import LONGEST_PASS, Probes
+from signals_core.web.probes import LONGEST_PASS, Probes
 
 
 class MovedClock(SystemClock):
