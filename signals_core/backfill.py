@@ -10,10 +10,8 @@ from typing import Any, Self
 from attrs import define, field, frozen
 
 from signals_core.coverage import Coverage
-from signals_core.store import Outcome
+from signals_core.store import SUCCEEDED, Outcome, Store
 from signals_core.window import Grain, Window, iso
-
-_GOOD = ("read", "unchanged")
 
 
 @frozen
@@ -81,6 +79,16 @@ class Span:
                 yield window
 
 
+def ask(store: Store, spans: Sequence[Span], at: datetime) -> list[int]:
+    """Return the number of the request for each span: of one that is not finished, or a new one."""
+    asked = [each for each in store.requests() if each.kind == "backfill"]
+    numbers = []
+    for span in spans:
+        same = (each.id for each in asked if each.arguments == span.arguments)
+        numbers.append(next(same, None) or store.request("backfill", span.arguments, at=at))
+    return numbers
+
+
 @define
 class Progress:
     """How far a backfill is: windows in all, done, by outcome, and the end of the last one."""
@@ -93,7 +101,7 @@ class Progress:
     @property
     def failed(self) -> int:
         """How many windows were neither read nor found unchanged."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome not in _GOOD)
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in SUCCEEDED)
 
     def add(self, window: Window, outcome: Outcome) -> None:
         """Note what became of a window."""

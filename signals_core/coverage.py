@@ -127,6 +127,11 @@ class Coverage:
             return cls(policy.start)
         return cls(grain.window(grain.window(seen - policy.grace).start - _MOMENT).start)
 
+    @property
+    def read_until(self) -> datetime | None:
+        """The end of the last window read; None before the first."""
+        return self.covered.spans[-1][1] if self.covered else None
+
     def due(
         self, grain: Grain, policy: WindowPolicy, seen: datetime, now: datetime
     ) -> Iterator[Window]:
@@ -149,7 +154,8 @@ class Coverage:
 
     def missing(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Iterator[Window]:
         """Yield the due windows that have never been read, oldest first, failed ones included."""
-        return self._missing(grain, policy, seen)
+        for start, end in self._unread(seen - policy.grace):
+            yield from grain.windows(start, end)
 
     def new(self, grain: Grain, until: datetime) -> Iterator[Window]:
         """Yield the windows of which nothing is recorded."""
@@ -245,10 +251,6 @@ class Coverage:
 
     def _unread(self, until: datetime) -> Iterator[Span]:
         return self.unread(self.start, until)
-
-    def _missing(self, grain: Grain, policy: WindowPolicy, seen: datetime) -> Iterator[Window]:
-        for start, end in self._unread(seen - policy.grace):
-            yield from grain.windows(start, end)
 
     def holds_back(self, grain: Grain, until: datetime, now: datetime) -> bool:
         """Whether new windows are to wait, because those before them have failed."""

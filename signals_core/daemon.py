@@ -15,7 +15,7 @@ from typing import Self
 
 from signals_core.agenda import Windows
 from signals_core.attempts import Attempts
-from signals_core.backfill import Progress, Span
+from signals_core.backfill import Progress, Span, ask
 from signals_core.clock import Clock
 from signals_core.couriers import Couriers
 from signals_core.errands import Errands, Told
@@ -166,7 +166,7 @@ class Daemon:
         when all are read, or when the daemon is told to stop. A daemon that has no schedules
         returns when all is delivered too, and raises `Unavailable` when that cannot be.
         """
-        request_id = self._errands.ask(span)
+        (request_id,) = ask(self._store, [span], self._clock.now())
         if self._on_schedule:
             return self._errands.follow(request_id, told)
         progress = self._errands.do(request_id, told)

@@ -70,13 +70,6 @@ class Errands:
                 self._under_way[request.id] = None
                 self.lane.submit(partial(self._carry_on, request))
 
-    def ask(self, span: Span) -> int:
-        """Return the id of the request for a span that is not finished, or leave one."""
-        for request in self._store.requests():
-            if request.kind == "backfill" and request.arguments == span.arguments:
-                return request.id
-        return self._store.request("backfill", span.arguments, at=self._clock.now())
-
     def follow(self, request_id: int, told: Told) -> Progress:
         """Wait until a backfill is finished, or the daemon is told to stop.
 

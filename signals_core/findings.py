@@ -17,7 +17,7 @@ from signals_core.pausing import pause_of, until_text
 from signals_core.phrases import counted, moment
 from signals_core.retries import FEW, PAUSE, PAUSE_OF_NEW, Failure
 from signals_core.store import OutboxLine, Paused, Run, Store, TakenUp
-from signals_core.ticks import tick_after
+from signals_core.ticks import late_after, tick_after
 from signals_core.window import Window, iso
 
 CollectorState = Literal[
@@ -222,7 +222,7 @@ def _of_snapshot(collector: Collector, run: Run | None, now: datetime) -> dict[s
         state = "failing" if run.outcome == "failed" else "unreachable"
         remark = f"{collector.name}: {run.reason} (it is tried again by itself)"
         return {"state": state, "remarks": [remark]}
-    missed = tick_after(collector, tick_after(collector, run.started))
+    missed = late_after(collector, run.started)
     if missed > now:
         return {"state": "ok", "remarks": [f"{collector.name}: {run.reason}"] if run.reason else []}
     remark = f"{collector.name}: has not run since {moment(run.started)}"
@@ -233,10 +233,9 @@ def _of_coverage(
     collector: Collector, coverage: Coverage, owed: Sequence[Window], now: datetime
 ) -> dict[str, Any]:
     assert collector.window is not None
-    covered = coverage.covered.spans
-    until = covered[-1][1] if covered else coverage.start
+    until = coverage.read_until or coverage.start
     return {
-        "read_until": covered[-1][1] if covered else None,
+        "read_until": coverage.read_until,
         "late": now - collector.window.grace - until if owed else None,
         "missing": owed,
         "failures": _failures(coverage),

@@ -18,11 +18,9 @@ from signals_core.member import Form, Member
 from signals_core.pausing import Pausing
 from signals_core.plugin import Source
 from signals_core.reload import Wired
-from signals_core.store import Run, Store
+from signals_core.store import SUCCEEDED, Run, Store
 from signals_core.turns import Turns
 from signals_core.versions import Versions
-
-_GOOD = ("read", "unchanged")
 
 
 class Roster:
@@ -144,7 +142,7 @@ class Roster:
         if form.key is not None:
             return Windows.starting(collector, form.coverage, now)
         last = self._last_runs.get(collector.id)
-        has_read = last is not None and last.outcome in _GOOD
+        has_read = last is not None and last.outcome in SUCCEEDED
         return Snapshots.starting(collector, last.started if last and has_read else None, now)
 
 

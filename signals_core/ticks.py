@@ -20,6 +20,11 @@ def tick_after(collector: Collector, moment: datetime) -> datetime:
     return collector.schedule.next_after(local).astimezone(UTC)
 
 
+def late_after(collector: Collector, run: datetime) -> datetime:
+    """Return the second tick after a run: by then there must have been another."""
+    return tick_after(collector, tick_after(collector, run))
+
+
 def last_tick(collector: Collector, since: datetime, now: datetime) -> datetime | None:
     """Return the last tick of `[since, now]`, None when there is none.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from signals_core.backfill import Progress, Span
+from signals_core.backfill import Progress, Span, ask
 from signals_core.cli.output import Output
 from signals_core.cli.progress import Told
 from signals_core.cli.state import holder_of
@@ -72,13 +72,8 @@ def leave(folder: Path, pasts: Sequence[Past]) -> dict[str, int]:
     if not folder.exists():
         Store.open(folder).close()
     with Store.look(folder) as store:
-        numbers = {}
-        asked = [each for each in store.requests() if each.kind == "backfill"]
-        for past in pasts:
-            arguments = past.span.arguments
-            same = (each.id for each in asked if each.arguments == arguments)
-            numbers[past.name] = next(same, None) or store.request("backfill", arguments)
-        return numbers
+        numbers = ask(store, [past.span for past in pasts], datetime.now(UTC))
+    return dict(zip((past.name for past in pasts), numbers, strict=True))
 
 
 def _here(folder: Path, pasts: Sequence[Past], told: Told) -> Outcomes:

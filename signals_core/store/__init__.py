@@ -5,6 +5,7 @@ from __future__ import annotations
 from signals_core.store.errors import StoreError, StoreFull, StoreLocked
 from signals_core.store.recent import Seen
 from signals_core.store.records import (
+    SUCCEEDED,
     Committed,
     CoverageKey,
     DeadLetter,
@@ -26,6 +27,7 @@ from signals_core.store.records import (
 from signals_core.store.store import Store
 
 __all__ = [
+    "SUCCEEDED",
     "Committed",
     "CoverageKey",
     "DeadLetter",

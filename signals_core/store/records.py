@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from attrs import field, frozen
 
@@ -13,6 +13,9 @@ from signals_core.metric import Batch, Metric
 from signals_core.window import Window
 
 Outcome = Literal["read", "unchanged", "failed", "unreachable", "cancelled", "skipped"]
+
+#: The outcomes after which a reading is known.
+SUCCEEDED: Final[frozenset[Outcome]] = frozenset(("read", "unchanged"))
 
 #: A collector's id, its grain in canonical text, and the zone of a calendar grain ("" otherwise).
 CoverageKey = tuple[str, str, str]

@@ -15,6 +15,7 @@ from signals_core.store.collectors import CollectorRow, collector_row, note_run
 from signals_core.store.database import Connection, Database
 from signals_core.store.records import (
     DAY,
+    SUCCEEDED,
     Found,
     Run,
     maybe_bounds,
@@ -31,8 +32,6 @@ SELECT = """
     JOIN collector ON collector.number = run.collector
     LEFT JOIN query ON query.number = run.query
 """
-
-_SUCCEEDED = {"read", "unchanged"}
 
 _LAST_OF_EACH = "SELECT last_run FROM collector"
 
@@ -137,7 +136,7 @@ def insert(
         connection,
         collector.number,
         cursor.lastrowid,
-        succeeded=run.outcome in _SUCCEEDED,
+        succeeded=run.outcome in SUCCEEDED,
         version=version,
     )
     return cursor.lastrowid

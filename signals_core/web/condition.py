@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage, within
 from signals_core.facts import CollectorFacts, Facts
-from signals_core.ticks import tick_after
+from signals_core.ticks import late_after
 from signals_core.window import Grain
 
 
@@ -78,9 +78,9 @@ class Conditions:
 
 
 def _missed_tick(known: _Known, success: datetime) -> datetime:
-    """Return the second tick after a success: by then there must have been another."""
+    """Return when it is late after a success, worked out once."""
     if known.missed_tick is None or known.success != success:
-        known.missed_tick = tick_after(known.collector, tick_after(known.collector, success))
+        known.missed_tick = late_after(known.collector, success)
         known.success = success
     return known.missed_tick
 
@@ -94,19 +94,19 @@ def _of_windows(
 ) -> Condition:
     policy = facts.collector.window
     assert policy is not None
-    covered, watermark = coverage.covered.spans, facts.watermark
+    read_until, watermark = coverage.read_until, facts.watermark
     missing = 0
     if facts.horizon is not None:
         due = min(now - policy.grace, facts.horizon)
         missing, _ = within(grain, coverage.new_spans(due))
     skipped, _ = within(grain, coverage.skipped.spans)
-    late = now - policy.grace - (covered[-1][1] if covered else coverage.start)
+    late = now - policy.grace - (read_until or coverage.start)
     is_late = bool(missing or coverage.failures)
     return Condition(
         paused=facts.pause is not None,
         last_success_timestamp_seconds=None if success is None else success.timestamp(),
         late_seconds=max(late.total_seconds(), 0.0) if is_late else 0.0,
-        read_until_timestamp_seconds=covered[-1][1].timestamp() if covered else None,
+        read_until_timestamp_seconds=None if read_until is None else read_until.timestamp(),
         watermark_timestamp_seconds=None if watermark is None else watermark.shown.timestamp(),
         watermark_age_seconds=None if watermark is None else watermark.age.total_seconds(),
         missing_windows=missing,
