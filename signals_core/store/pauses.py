@@ -1,8 +1,7 @@
-"""Pauses: what is not to be read for a while, and how the configuration was read last."""
+"""Pauses: what is not to be read for a while."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -10,7 +9,6 @@ from signals_core.store.database import Database
 from signals_core.store.records import (
     Paused,
     PauseOf,
-    TakenUp,
     maybe_micros,
     maybe_moment,
     micros,
@@ -19,7 +17,7 @@ from signals_core.store.records import (
 
 
 class Pauses:
-    """The part of the store that keeps what people have said about running."""
+    """The part of the store that keeps what is paused, and until when."""
 
     _database: Database
 
@@ -68,34 +66,3 @@ class Pauses:
             Paused(of=of, name=name, since=moment(since), until=maybe_moment(until), reason=reason)
             for of, name, since, until, reason in rows
         ]
-
-    def take_up(self, configuration: TakenUp) -> None:
-        """Note how the configuration was read: at start, or since."""
-        with self._database.transaction() as connection:
-            connection.execute("DELETE FROM configuration")
-            connection.execute(
-                "INSERT INTO configuration (read_at, taken, kept_back, problems)"
-                " VALUES (?, ?, ?, ?)",
-                (
-                    micros(configuration.read_at),
-                    configuration.is_taken,
-                    json.dumps(list(configuration.kept_back)),
-                    json.dumps(list(configuration.problems)),
-                ),
-            )
-
-    def taken_up(self) -> TakenUp | None:
-        """Return how the configuration was read last; None where nobody said."""
-        with self._database.snapshot() as connection:
-            row = connection.execute(
-                "SELECT read_at, taken, kept_back, problems FROM configuration"
-            ).fetchone()
-        if row is None:
-            return None
-        read_at, taken, kept_back, problems = row
-        return TakenUp(
-            read_at=moment(read_at),
-            is_taken=bool(taken),
-            kept_back=json.loads(kept_back),
-            problems=json.loads(problems),
-        )

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from signals_core.store.collectors import Versions
+from signals_core.store.configuration import Configuration
 from signals_core.store.coverage import Coverages
 from signals_core.store.database import Database
 from signals_core.store.dead import DeadLetters
@@ -37,6 +38,7 @@ class Store(
     Recent,
     Requests,
     Pauses,
+    Configuration,
     Retention,
 ):
     """The state of one state directory. Its functions are transactions, safe to call from threads.
