@@ -74,7 +74,7 @@ def _imports_for_type_checkers():
 
 
 def test_the_map_names_every_module():
-    """CONTRIBUTING says of each module of the core what it is for, and of none that is not there."""
+    """CONTRIBUTING names each module of the core, and none that is not there."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     part = text[text.index("\nsignals_core/") : text.index("\nplugins/signals_postgres")]
     named = re.findall(r"(?<=\s)\w+(?:\.py|/)(?=\s)", part.partition("core\n")[2])
