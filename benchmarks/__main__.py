@@ -60,6 +60,7 @@ ALONE: Measured = {
     "timer-lag": timer.start_lag,
     "timer-cpu": timer.cpu,
     "scrape": web.scrape,
+    "status-page": web.page,
 }
 WITH_POSTGRES: Measured = {
     "aggregate": postgres.aggregate,

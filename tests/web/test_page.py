@@ -21,6 +21,7 @@ from parts.daemon import Daemon, until
 
 IMAGES = Path(__file__).parents[2] / "docs" / "_static"
 MOST_BYTES = 150_000
+SETTLED = ("1 window missing", " skipped<", "sink vector fails since")
 WRITES = "SIGNALS_WRITE_DOCS" in os.environ
 
 
@@ -36,13 +37,14 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon in trouble: a window that fails, others skipped, a sink down, a mistake."""
     folder = shop.project(tmp_path_factory.mktemp("page") / "broken", shop.WELL, shop.BROKEN)
     with Daemon(folder, "--listen", "127.0.0.1:0") as daemon:
-        until(lambda: is_settled(daemon.get("/")[1], "skipped", "sink vector fails since"))
+        until(lambda: is_settled(daemon.get("/")[1], *SETTLED))
         yield daemon
 
 
 def is_settled(page: str, *texts: str) -> bool:
-    """Whether a page shows all of this, and every collector has run."""
-    return "no run yet" not in page and all(text in page for text in texts)
+    """Whether a page shows all of this, and every collector has read what it can."""
+    waits = any(text in page for text in ("no run yet", "windows missing", "being made up"))
+    return not waits and all(text in page for text in texts)
 
 
 @pytest.fixture(params=["light", "dark"])
