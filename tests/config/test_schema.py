@@ -10,7 +10,7 @@ import json
 import re
 import textwrap
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args, get_origin
@@ -30,6 +30,7 @@ from signals_core import Json, Secret
 from signals_core.config import load, patterns
 from signals_core.config.dialect import with_references
 from signals_core.config.document import COLLECTOR_KEYS
+from signals_core.config.field_schema import as_written
 from signals_core.config.nodes import Keys, Mark, Scalar
 from signals_core.config.project import PROJECT_KEYS
 from signals_core.config.schema import schema_of
@@ -349,6 +350,21 @@ def test_a_field_is_described_by_the_text_below_it():
     assert all(each["description"] for each in keys.values())
 
 
+@pytest.mark.parametrize(
+    ("default", "written"),
+    [
+        (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01T00:00:00+00:00"),
+        (timedelta(minutes=90), "1h30m"),
+        (["a", Path("/b")], ["a", "/b"]),
+        ({"a": Decimal("1.10")}, {"a": "1.10"}),
+        (None, None),
+    ],
+)
+def test_defaults_are_written_as_in_yaml(default, written):
+    """A default is shown as it would be written."""
+    assert as_written(default) == written
+
+
 def test_no_secret_is_a_default():
     """A default that is a secret is not shown."""
 
@@ -370,6 +386,7 @@ def test_no_secret_is_a_default():
         (validators.and_(validators.ge(2), validators.lt(5)), ["2", "4", "'9'"], ["1", "5"]),
         ([validators.gt(2), validators.le(5)], ["3", "5"], ["2", "6"]),
         (validators.instance_of(str), ["a"], []),
+        (validators.ge(timedelta()), ["a"], []),
         (lambda *_: None, ["a"], []),
         (validators.in_("abc"), ["a", "z"], []),
     ],
