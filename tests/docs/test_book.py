@@ -20,7 +20,10 @@ from signals_core.plugin import Hooks
 ROOT = Path(__file__).parents[2]
 PACKAGES = ["signals_core", "signals_core.testing"]
 #: What the runner and the command line alone use.
-FOR_OURSELVES = {"backwards", "cancel", "clock", "length", "of", "of_lines", "windows", "zone"}
+FOR_OURSELVES = {
+    *("backwards", "cancel", "clock", "length", "of", "of_lines", "windows", "zone"),
+    *("facts", "note_configuration", "try_store"),
+}
 
 
 @pytest.fixture(scope="module")
