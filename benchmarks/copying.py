@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TABLE = "orders"
 BY_GROUP = "SELECT country, plan, count(*) AS value FROM {} GROUP BY country, plan"
+#: The environment in which dlt calls nobody and says nothing.
+QUIET = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
 
 
 def copy_arrow(server: PostgresServer) -> Figure:
@@ -101,29 +104,36 @@ def with_signals(uri: str, folder: Path) -> float:
 
 def with_dlt(uri: str, folder: Path, backend: str) -> float:
     """Copy the table into DuckDB and aggregate there; the seconds."""
-    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-    os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
+    os.environ.update(QUIET)
+    from dlt.sources.sql_database import sql_table
+
+    def table() -> Any:
+        return sql_table(
+            credentials=uri.replace("postgresql:", "postgresql+psycopg:"),
+            table=TABLE,
+            backend=backend,
+            chunk_size=100_000,
+        )
+
+    return copy_and_count(table, TABLE, folder)
+
+
+def copy_and_count(resource: Callable[[], Any], table: str, folder: Path) -> float:
+    """Copy a resource of dlt into a table of DuckDB and aggregate there; the seconds."""
     import dlt
     import duckdb
-    from dlt.sources.sql_database import sql_table
 
     database = str(folder / "copy.duckdb")
     begin = time.perf_counter()
-    table: Any = sql_table(
-        credentials=uri.replace("postgresql:", "postgresql+psycopg:"),
-        table=TABLE,
-        backend=backend,
-        chunk_size=100_000,
-    )
     pipeline = dlt.pipeline(
         "bench",
         pipelines_dir=str(folder),
         destination=dlt.destinations.duckdb(database),
         dataset_name="copied",
     )
-    pipeline.run(table)
+    pipeline.run(resource())
     with duckdb.connect(database) as connection:
-        numbers = connection.execute(BY_GROUP.format(f"copied.{TABLE}")).fetchall()
+        numbers = connection.execute(BY_GROUP.format(f"copied.{table}")).fetchall()
     seconds = time.perf_counter() - begin
     assert len(numbers) == 200
     return seconds

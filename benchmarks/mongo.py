@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.copying import QUIET, copy_and_count
 from benchmarks.measure import Figure, Goal, in_a_process, in_turn
 from benchmarks.postgres import Keep
 
@@ -89,11 +90,6 @@ def mongo_copy(uri: str) -> Figure:
     )
 
 
-def _seconds(way: str, uri: str) -> float:
-    seconds: float = in_a_process("benchmarks.mongo", way, uri)
-    return seconds
-
-
 def _runner(uri: str) -> Any:
     from signals_core import Collector, MetricDefinition, Runner, Secret
     from signals_mongo.source import MongoDB
@@ -120,10 +116,8 @@ def with_signals(uri: str, _: Path) -> float:
 
 def with_dlt(uri: str, folder: Path) -> float:
     """Copy the collection into DuckDB and aggregate there; the seconds."""
-    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-    os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
+    os.environ.update(QUIET)
     import dlt
-    import duckdb
     from pymongo import MongoClient
     from pymongoarrow.api import find_arrow_all
 
@@ -134,22 +128,7 @@ def with_dlt(uri: str, folder: Path) -> float:
             for first in range(0, 1_000_000, _BATCH):
                 yield find_arrow_all(orders, {"_id": {"$gte": first, "$lt": first + _BATCH}})
 
-    database = str(folder / "copy.duckdb")
-    begin = time.perf_counter()
-    pipeline = dlt.pipeline(
-        "bench",
-        pipelines_dir=str(folder),
-        destination=dlt.destinations.duckdb(database),
-        dataset_name="copied",
-    )
-    pipeline.run(documents)
-    with duckdb.connect(database) as connection:
-        numbers = connection.execute(
-            f"SELECT country, plan, count(*) FROM copied.{COLLECTION} GROUP BY ALL"  # noqa: S608 - our own name
-        ).fetchall()
-    seconds = time.perf_counter() - begin
-    assert len(numbers) == 200
-    return seconds
+    return copy_and_count(lambda: documents, COLLECTION, folder)
 
 
 if __name__ == "__main__":
