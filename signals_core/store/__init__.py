@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signals_core.store.errors import StoreError, StoreFull, StoreLocked
-from signals_core.store.recent import Seen
+from signals_core.store.recent import Retained
 from signals_core.store.records import (
     SUCCEEDED,
     Committed,
@@ -42,8 +42,8 @@ __all__ = [
     "Paused",
     "Position",
     "Requested",
+    "Retained",
     "Run",
-    "Seen",
     "Settled",
     "Store",
     "StoreError",

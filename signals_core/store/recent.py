@@ -40,7 +40,7 @@ _LINES = f"""
 """  # noqa: S608 - it is put together from constants
 
 
-class Seen(NamedTuple):
+class Retained(NamedTuple):
     """What is retained of one bucket, by its start: the number of its latest reading.
 
     `readings` counts those that were kept of it, for what was read again and had not changed was
@@ -57,10 +57,10 @@ class Recent:
 
     _database: Database
 
-    def seen_since(self, since: Mapping[str, datetime]) -> dict[str, list[Seen]]:
+    def retained_since(self, since: Mapping[str, datetime]) -> dict[str, list[Retained]]:
         """Return the buckets that begin at or after an instant, by the collector's id, in order."""
         wanted = json.dumps([[id_, micros(start)] for id_, start in since.items()])
-        found: dict[str, list[Seen]] = {id_: [] for id_ in since}
+        found: dict[str, list[Retained]] = {id_: [] for id_ in since}
         with self._database.snapshot() as connection:
             rows = connection.execute(
                 """
@@ -79,7 +79,7 @@ class Recent:
                 (wanted,),
             )
             for id_, start, readings, reading in rows:
-                found[id_].append(Seen(moment(start), readings, reading))
+                found[id_].append(Retained(moment(start), readings, reading))
         return found
 
     def latest_runs(self, ids: Iterable[str], limit: int) -> dict[str, list[Run]]:

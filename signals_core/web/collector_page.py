@@ -119,7 +119,7 @@ def _of_member(
     windows = overview.windows_of(collector, now, _WINDOWS)
     runs = store.runs(id_, max(_RUNS, _WINDOWS))
     of_runs = () if windows and collector.window else runs[:_WINDOWS][::-1]
-    seen = store.seen_since({id_: windows[0].start})[id_] if windows else ()
+    seen = store.retained_since({id_: windows[0].start})[id_] if windows else ()
     coverages = {} if collector.window is None else store.coverages()
     readings = overview.readings_of(windows, seen, of_runs)
     times = windows or [Window(run.started, run.started) for run in of_runs]

@@ -19,7 +19,7 @@ from signals_core.findings import (
 )
 from signals_core.keys import key_of
 from signals_core.phrases import late
-from signals_core.store import CoverageKey, OutboxLine, Run, Seen, Store
+from signals_core.store import CoverageKey, OutboxLine, Retained, Run, Store
 from signals_core.web import strip, words
 from signals_core.web.plot import sparkline
 from signals_core.web.series import Series, Trails
@@ -125,7 +125,7 @@ def _rows(
     now = facts.at
     by_name = {each.collector.name: each for each in facts.collectors.values()}
     spans = {id_: _windows_of(each, now) for id_, each in facts.collectors.items()}
-    seen = store.seen_since({id_: each[0].start for id_, each in spans.items() if each})
+    seen = store.retained_since({id_: each[0].start for id_, each in spans.items() if each})
     coverages = store.coverages()
     runs = store.latest_runs([id_ for id_, each in facts.collectors.items()
                               if each.collector.window is None], WINDOWS)  # fmt: skip
@@ -154,7 +154,7 @@ def strip_of(
     collector: Collector,
     windows: Sequence[Window],
     coverages: Mapping[CoverageKey, Coverage],
-    buckets: Sequence[Seen],
+    buckets: Sequence[Retained],
     runs: Sequence[Run],
 ) -> strip.Strip | None:
     """Return the strip of a collector; None before there is anything to show."""
@@ -182,7 +182,7 @@ def windows_of(collector: Collector, now: datetime, count: int) -> Sequence[Wind
 
 
 def readings_of(
-    windows: Sequence[Window], buckets: Sequence[Seen], runs: Sequence[Run]
+    windows: Sequence[Window], buckets: Sequence[Retained], runs: Sequence[Run]
 ) -> list[int | None]:
     """Return the latest reading of each window, or without windows of each run, as numbers."""
     if not windows:
@@ -208,7 +208,7 @@ def _sparks(
     store: Store,
     collector: Collector,
     windows: Sequence[Window],
-    buckets: Sequence[Seen],
+    buckets: Sequence[Retained],
     runs: Sequence[Run],
     trails: Trails[Spark],
 ) -> tuple[Sequence[Spark], int]:

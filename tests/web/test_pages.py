@@ -293,7 +293,7 @@ def test_the_store_is_asked_little(rig: Rig) -> None:
         assert [run.window for run in runs["core.0"]][-1] == store.runs("core.0", 1)[0].window
         assert runs["unknown"] == []
         since = {"core.0": at("2026-01-01T22:00"), "core.level": START, "unknown": START}
-        seen = store.seen_since(since)
+        seen = store.retained_since(since)
         assert [(each.start.hour, each.readings) for each in seen["core.0"]] == [(22, 1), (23, 1)]
         assert seen["core.level"] == seen["unknown"] == []
         lines = store.lines_of([seen["core.0"][0].reading, 10**9], 10_000)
