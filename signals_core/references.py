@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _REFERENCE = re.compile(
@@ -70,11 +70,6 @@ def expand(
         return value
 
     return _REFERENCE.sub(replace, template)
-
-
-def files_of(template: str) -> Iterator[str]:
-    """The paths that `template` names with `${file:…}`."""
-    return (match["file"] for match in _REFERENCE.finditer(template) if match["file"])
 
 
 def anchored(template: str, folder: Path) -> str:

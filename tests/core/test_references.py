@@ -14,7 +14,6 @@ from signals_core.references import (
     Unresolved,
     anchored,
     expand,
-    files_of,
     has_references,
 )
 
@@ -123,11 +122,6 @@ def test_a_file_that_cannot_be():
     """A path that no file can have leads nowhere."""
     with pytest.raises(Unresolved, match="cannot be read: embedded null byte"):
         expand("${file:/a\0b}", {})
-
-
-def test_files_of():
-    """The files of a template are those that it names, not those that it escapes."""
-    assert list(files_of("${file:a} ${A} ${file:/b c} $${file:d}")) == ["a", "/b c"]
 
 
 def test_anchored():
