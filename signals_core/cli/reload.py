@@ -91,7 +91,9 @@ class Configuration:
         running = [each.collector.name for each in self.running]
         out = _without(left_out(loaded), kept if is_taken else running)
         self.tell(Configured(now, out, problems))
-        taken = TakenUp(read_at=now, is_taken=is_taken, kept_back=kept, problems=problems)
+        taken = TakenUp(
+            read_at=now, is_taken=is_taken, kept_back=kept, problems=problems, left_out=out
+        )
         try:
             self.runner.note_configuration(taken)
         except StoreError as error:  # nothing depends on it

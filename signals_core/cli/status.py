@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from signals_core.cli.cells import aligned, cells, iso, print_table
-from signals_core.cli.choice import sound
 from signals_core.cli.options import json_option
 from signals_core.cli.output import Output
-from signals_core.cli.state import holder_of, left_out
+from signals_core.cli.state import holder_of
 from signals_core.cli.target import Target, state_options
 
 if TYPE_CHECKING:
+    from signals_core.collector import Collector
     from signals_core.config import Loaded
     from signals_core.findings import Finding, SinkState
-    from signals_core.store import OutboxLine, Paused
+    from signals_core.store import OutboxLine, Paused, TakenUp
 
 _COLLECTORS = ("COLLECTOR", "STATE", "LAST RUN", "READ UNTIL", "LATE", "MISSING", "SKIPPED")
 _SINKS = ("SINK", "STATE", "PENDING", "OLDEST", "DEAD LETTERS", "MISSES")
@@ -72,6 +72,7 @@ class Seen:
     problems: Sequence[str]
     reload: Sequence[str]
     has_project: bool
+    unresolved: int = 0
 
     @property
     def remarks(self) -> list[str]:
@@ -85,10 +86,18 @@ class Seen:
     @property
     def beside(self) -> Iterator[str]:
         """What is to be said beside the facts."""
+        from signals_core.phrases import counted
+
         if self.holder is None:
             yield "no process has the state directory: nothing runs (start `signals run`)"
         if not self.has_project:
             yield "without a project no windows are shown (name one with -c)"
+        if self.unresolved:
+            count = counted(self.unresolved, "reference")
+            yield (
+                f"not judged: {count} to what is not set in this shell "
+                "(`signals config validate` names them)"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -119,14 +128,58 @@ def seen(folder: Path, loaded: Loaded | None) -> Seen:
     holder = holder_of(folder)
     with Store.look(folder) as store:
         is_running = holder is not None
-        collectors, names = (sound(loaded), left_out(loaded)) if loaded else (None, [])
-        now = datetime.now(UTC)
-        found = list(of_collectors(store, collectors, names, now, is_running=is_running))
-        sinks = [(line, *of_sink(line)) for line in store.outbox()]
         taken = store.taken_up() if is_running else None
-    problems = [str(each) for each in loaded.problems] if loaded else []
+        known = _known(loaded, taken)
+        now = datetime.now(UTC)
+        findings = of_collectors(store, known.collectors, known.others, now, is_running=is_running)
+        found = [known.judged(each) for each in findings]
+        sinks = [(line, *of_sink(line)) for line in store.outbox()]
+    told = list(taken.problems) if taken and taken.is_taken else []
+    here = loaded.problems if loaded else []
+    problems = dict.fromkeys((*told, *(str(each) for each in here if not each.warning)))
     reload = list(of_configuration(taken)) if taken else []
-    return Seen(holder, found, sinks, problems, reload, loaded is not None)
+    unresolved = sum(each.warning and str(each) not in told for each in here)
+    return Seen(holder, found, sinks, list(problems), reload, loaded is not None, unresolved)
+
+
+@frozen
+class _Known:
+    """Which collectors to tell of: those that could be built here, and the names of `others`.
+
+    `left_out` are those of them that do not run. `collectors` is None where nobody knows.
+    """
+
+    collectors: Sequence[Collector] | None
+    others: Sequence[str]
+    left_out: Collection[str]
+
+    def judged(self, finding: Finding) -> Finding:
+        """Return a finding as that of a collector that may run, although it is not known here."""
+        is_unsure = finding.state == "left out" and finding.collector not in self.left_out
+        return evolve(finding, state="unknown") if is_unsure else finding
+
+
+def _known(loaded: Loaded | None, taken: TakenUp | None) -> _Known:
+    """Tell the collectors apart.
+
+    A reference that leads nowhere in this shell says nothing of the process that runs: it has noted
+    itself whom it left out.
+    """
+    if loaded is None:
+        return _Known(None, (), ())
+    if taken is None:
+        left_out = [name for name in loaded.unsound if name not in loaded.waiting]
+        return _Known([each.collector for each in loaded.collectors], loaded.unsound, left_out)
+    collectors = [
+        each.collector
+        for each in loaded.collectors
+        if each.collector.name not in taken.left_out
+        and not (each.unresolved and each.collector.name in taken.kept_back)
+    ]
+    names = {each.name for each in collectors}
+    kept = [name for name in taken.kept_back if name not in names]
+    others = dict.fromkeys((*taken.left_out, *loaded.unsound, *kept))
+    return _Known(collectors, list(others), taken.left_out)
 
 
 def _watched(target: Target, *, as_json: bool) -> int:

@@ -279,11 +279,12 @@ class Paused:
 class TakenUp:
     """How the configuration was read last, at start or since, and whether it is what runs.
 
-    `kept_back` names the collectors that go on in an earlier form because of a mistake; `problems`
-    are the mistakes, each in one line.
+    `kept_back` names the collectors that go on in an earlier form because of a mistake, `left_out`
+    those that do not run because of one; `problems` are the mistakes, each in one line.
     """
 
     read_at: datetime
     is_taken: bool
     kept_back: Sequence[str] = ()
     problems: Sequence[str] = ()
+    left_out: Sequence[str] = ()

@@ -17,7 +17,7 @@ from signals_core.store.upgrades import UPGRADES
 #: The version of the tables below, kept in the file. A change here is a new number, a step in
 #: `upgrades` (which makes a table anew, so that an upgraded file is like a new one), and a file of
 #: the old version among the fixtures of the tests.
-VERSION = 3
+VERSION = 4
 
 #: Marks the file as ours ("SIGN"), so that no other program's database is taken for a store.
 APPLICATION = 0x5349474E
@@ -172,12 +172,13 @@ CREATE TABLE pause (
     reason TEXT,
     PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
--- One row: how the configuration was read last. `kept_back` and `problems` are lists in JSON.
+-- One row: how the configuration was read last. What may be several is a list in JSON.
 CREATE TABLE configuration (
     read_at   INTEGER NOT NULL,
     taken     INTEGER NOT NULL,
     kept_back TEXT NOT NULL,
-    problems  TEXT NOT NULL
+    problems  TEXT NOT NULL,
+    left_out  TEXT NOT NULL
 );
 """
 

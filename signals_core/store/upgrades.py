@@ -88,5 +88,19 @@ CREATE TABLE configuration (
 );
 """
 
+# Who was left out is not known of what was read before: the next start says it.
+_TO_4 = """
+ALTER TABLE configuration RENAME TO configuration_3;
+CREATE TABLE configuration (
+    read_at   INTEGER NOT NULL,
+    taken     INTEGER NOT NULL,
+    kept_back TEXT NOT NULL,
+    problems  TEXT NOT NULL,
+    left_out  TEXT NOT NULL
+);
+INSERT INTO configuration SELECT read_at, taken, kept_back, problems, '[]' FROM configuration_3;
+DROP TABLE configuration_3;
+"""
+
 #: From each version the statements that lead to the next.
-UPGRADES: Mapping[int, str] = {1: _TO_2, 2: _TO_3}
+UPGRADES: Mapping[int, str] = {1: _TO_2, 2: _TO_3, 3: _TO_4}

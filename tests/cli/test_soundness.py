@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from parts.command import SIGNALS, Signals, environment
+from parts.daemon import Daemon
 
 PROJECT = """
 version: 1
@@ -176,3 +177,42 @@ def test_sigterm_cancels_the_query(signals: Signals, shop: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     assert (process.returncode, said.strip()) == (130, "interrupted")
+
+
+def test_status_in_a_shell_without_the_variables(signals: Signals, shop: Path) -> None:
+    """What only the daemon can resolve is no mistake to `status`: nobody is called left out."""
+    (shop / "wrong.yaml").unlink()
+    change(shop / "waits.yaml", "type: GAUGE", "type: GAUGE, unit: '${NOBODY_SET}'")
+    (shop / "built.yaml").write_text(
+        COLLECTOR.replace("NAME", "built") + "timeout: ${NOBODY_SET_IT}\n"
+    )
+    environs = {"NOBODY_SET": "5", "NOBODY_SET_IT": "10s"}
+    with Daemon(shop, env=environs) as daemon:
+        daemon.until_said("runs 3 collectors")
+        daemon.until(lambda: len(states(signals, environs)) == 3)
+        known = daemon.until(lambda: all_ok(states(signals, environs)))
+        assert known == dict.fromkeys(("built", "sound", "waits"), "ok")
+        assert states(signals) == {**known, "built": "unknown"}
+        shown = signals("status")
+        assert "mend" not in shown.stdout and "left out" not in shown.stdout
+        assert [line for line in shown.stderr.splitlines() if "not judged" in line] == [
+            (
+                "not judged: 3 references to what is not set in this shell "
+                "(`signals config validate` names them)"
+            )
+        ]
+        assert signals("status", env=environs).stderr == ""
+        assert signals("history", "waits", "--json").returncode == 0
+        daemon.stop()
+    assert "left out" not in signals("status").stdout
+
+
+def states(signals: Signals, env: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the states of all collectors, as a shell with this environment shows them."""
+    found = json.loads(signals("status", "--json", env=env).stdout)
+    return {each["collector"]: each["state"] for each in found["collectors"]}
+
+
+def all_ok(found: dict[str, str]) -> dict[str, str]:
+    """Return the states where all are ok, nothing otherwise."""
+    return found if set(found.values()) == {"ok"} else {}

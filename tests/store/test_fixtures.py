@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
 from signals_core.store import Store, schema
 from store.made import HOUR, KEY, SECOND, START, commit, reading, told, window
@@ -55,7 +56,8 @@ def test_files_of_every_version(file, folder):
     with Store.open(folder) as store:
         check_state(store)
         if file.stem >= "version-3":
-            assert store.pauses(PAUSED.since) == [PAUSED] and store.taken_up() == TAKEN
+            known = TAKEN if file.stem >= "version-4" else evolve(TAKEN, left_out=[])
+            assert store.pauses(PAUSED.since) == [PAUSED] and store.taken_up() == known
         else:
             assert store.pauses(PAUSED.since) == [] and store.taken_up() is None
 
