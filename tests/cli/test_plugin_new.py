@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import signals_core
-from parts.command import SIGNALS, Signals, environment
+from parts.command import SIGNALS, Signals, environment, printed
 from signals_core.testing import __all__ as kit
 
 EDITABLE = Path(__file__).parents[1] / "parts" / "editable.py"
@@ -34,17 +34,7 @@ class Made:
         return folder
 
     def run(self, folder: Path, *command: str) -> str:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment({"PYTHONPATH": str(self.site)}),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return printed(folder, *command, PYTHONPATH=str(self.site))
 
     def check(self, folder: Path) -> None:
         """Hold what was made to types and style, as its own CI does."""

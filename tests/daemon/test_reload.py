@@ -11,6 +11,7 @@ from attrs import evolve
 
 from parts.running import HOUR, MINUTE, Gate, Rig, Taker, at, own_threads
 from signals_core import Collector, ConfigError, MetricDefinition, Runner, Unavailable
+from signals_core.backfill import Span
 from signals_core.builtin.schedules import Interval
 from signals_core.reload import Reloaded
 
@@ -46,6 +47,13 @@ def taker(rig: Rig, name: str = "core.test") -> Any:
     """Return the sink that a collector's metrics go to now."""
     assert rig.runner
     return rig.runner._wired[name].sinks["lake"].plugin
+
+
+def ask_for_past(rig: Rig) -> int:
+    """Have three past hours of a collector read; the number of the request."""
+    hours = Span("core.test", at("2026-01-01"), at("2026-01-01T03:00"))
+    with rig.store() as store:
+        return store.request("backfill", hours.arguments)
 
 
 def reports(reloaded: Reloaded) -> tuple[Iterable[str], Iterable[str], Iterable[str]]:
@@ -340,9 +348,7 @@ def test_a_backfill_goes_on(rig: Rig) -> None:
     rig.start(rig.windowed(start=at("2026-01-02")), rig.snapshot())
     rig.until("2026-01-02T00:30")
     rig.source.answer = gate.answer
-    span = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T03:00:00Z", "sinks": None}
-    with rig.store() as store:
-        number = store.request("backfill", {"collector": "core.test", "failed_only": False} | span)
+    number = ask_for_past(rig)
     rig.exactly(SOON)
     assert gate.inside == 1
     reload(rig, rig.windowed(start=at("2026-01-02"), tags={"env": "prod"}), rig.snapshot())
@@ -362,9 +368,7 @@ def test_a_backfill_that_cannot_go_on(rig: Rig, change: str) -> None:
     rig.start(rig.windowed(start=at("2026-01-02")), rig.snapshot())
     rig.until("2026-01-02T00:30")
     rig.source.answer = gate.answer
-    span = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T03:00:00Z", "sinks": None}
-    with rig.store() as store:
-        store.request("backfill", {"collector": "core.test", "failed_only": False} | span)
+    ask_for_past(rig)
     rig.exactly(SOON)
     left = [rig.windowed(grain="2h", start=at("2026-01-02"))] if change == "grain" else []
     reload(rig, *left, rig.snapshot())

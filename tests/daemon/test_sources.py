@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from attrs import define
 
-from parts.running import HOUR, MINUTE, Base, Gate, Rig, at, own_threads
+from parts.running import HOUR, MINUTE, Base, Gate, Rig, at, own_threads, threads_left
 from signals_core import RetryAfter, Unavailable
 
 
@@ -202,7 +202,4 @@ def test_an_open_that_does_not_end_holds_up_no_stop(rig: Rig) -> None:
     rig.exactly(MINUTE)
     rig.call(lambda: (runner.stop(5), runner.close()), within=timedelta(seconds=30))
     gate.open()
-    for thread in threading.enumerate():
-        if thread.name == "signals Shut":
-            thread.join(10)
-    assert own_threads() == set()
+    assert threads_left("signals Shut") == set()

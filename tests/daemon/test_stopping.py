@@ -11,7 +11,7 @@ from threading import Condition
 
 import pytest
 
-from parts.running import HOUR, MINUTE, Gate, Rig, Taker, at, own_threads
+from parts.running import HOUR, MINUTE, Gate, Rig, Taker, at, own_threads, threads_left
 from signals_core import Runner
 
 
@@ -25,18 +25,10 @@ def test_no_thread_but_between_start_and_stop(rig: Rig) -> None:
         assert "signals timer" in own_threads()
         rig.advance(HOUR)
         runner.stop(0)
-        assert _left_after_a_moment() == set()
+        assert threads_left("signals sink") == set()
     runner.close()
     hours = [metric.grain_datetime for metric in rig.sink.taken if metric.grain]
     assert hours == [at("2025-12-31T23:00") + n * HOUR for n in range(3)]
-
-
-def _left_after_a_moment() -> set[str]:
-    """Return the threads that do not end by themselves; a sink's last steps take a moment."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("signals sink"):
-            thread.join(5)
-    return own_threads()
 
 
 def test_a_runner_is_started_once(rig: Rig) -> None:
@@ -48,7 +40,7 @@ def test_a_runner_is_started_once(rig: Rig) -> None:
         threads = own_threads()
         runner.start()
         assert own_threads() == threads
-    assert _left_after_a_moment() == set()
+    assert threads_left("signals sink") == set()
 
 
 def test_it_leaves_the_process_alone(rig: Rig) -> None:
@@ -107,10 +99,7 @@ def test_a_read_that_obeys_nobody_holds_up_no_stop(rig: Rig) -> None:
     rig.advance(MINUTE)
     rig.call(lambda: (runner.stop(5), runner.close()), within=timedelta(seconds=30))
     gate.open()
-    for thread in threading.enumerate():
-        if thread.name == "signals Base":
-            thread.join(10)
-    assert own_threads() == set()
+    assert threads_left("signals Base") == set()
     assert rig.outcomes() == ["failed"]
     assert not rig.coverage(collector).covered
 
@@ -154,7 +143,7 @@ def test_an_application_with_a_clock_of_its_own(tmp_path, rig: Rig) -> None:
     with Runner([collector], state_dir=tmp_path / "own", clock=OwnClock()) as runner:
         runner.backfill("core.test", at("2026-01-01T11:00"))
         assert taken.wait(10)
-    assert _left_after_a_moment() == set()
+    assert threads_left("signals sink") == set()
 
 
 def test_a_state_directory_is_given_back(rig: Rig) -> None:
@@ -190,4 +179,4 @@ def test_a_write_that_does_not_end_holds_up_no_close(rig: Rig) -> None:
     with rig.store() as store:
         assert [line.metrics for line in store.outbox()] == [1]
     gate.open()
-    assert _left_after_a_moment() == set()
+    assert threads_left("signals sink") == set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import re
-import subprocess
 import sys
 import tokenize
 import tomllib
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import signals_core
-from parts.command import SIGNALS, environment
+from parts.command import SIGNALS, printed
 from signals_core.testing import __all__ as kit
 
 ROOT = Path(__file__).parents[2]
@@ -30,17 +29,8 @@ def run(tmp_path: Path):
     site.mkdir()
 
     def run(*command: str, folder: Path = EXAMPLE) -> str:
-        done = subprocess.run(
-            [sys.executable, "-B", *command],
-            cwd=folder,
-            env=environment({"PYTHONPATH": str(site), "HELPDESK_TOKEN": "x"}),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        env = {"PYTHONPATH": str(site), "HELPDESK_TOKEN": "x"}
+        return printed(folder, sys.executable, "-B", *command, **env)
 
     run(str(EDITABLE), "-e", str(EXAMPLE))
     return run

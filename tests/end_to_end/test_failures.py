@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from parts.command import SIGNALS, Signals, environment
+from parts.command import SIGNALS, Signals, begun, environment
 from parts.postgres import PASSWORD, PostgresServer, name_of
 from parts.receiver import Receiver
 
@@ -150,14 +150,7 @@ def test_full_device(write: Write, project: Path, users: str) -> None:
 def test_reader_went_away(write: Write, project: Path, users: str) -> None:
     """A pipe whose reader went away is told in one line, without noise when Python exits."""
     write("users.yaml", COLLECTOR.format(uri=users, sql=COUNT, sink=CONSOLE))
-    with subprocess.Popen(
-        [*SIGNALS, "config", "invoke", "-c", "users.yaml"],
-        cwd=project,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with begun(project, "config", "invoke", "-c", "users.yaml") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

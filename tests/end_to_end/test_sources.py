@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from parts.command import SIGNALS, Signals, environment
+from parts.command import Signals, begun
 from parts.postgres import PostgresServer, name_of, wait_until
 from signals_core import Runner
 
@@ -107,14 +106,7 @@ def test_timeout_is_kept_by_the_server(signals: Signals, write: Write, users: st
 def test_interrupt_cancels_at_the_server(write: Write, project: Path, users: str) -> None:
     """Ctrl-C ends the query at the server within a second, and the command with 130."""
     write("slow.yaml", SLOW.format(uri=users, timeout="60s"))
-    with subprocess.Popen(
-        [*SIGNALS, "config", "invoke", "-c", "slow.yaml"],
-        cwd=project,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with begun(project, "config", "invoke", "-c", "slow.yaml") as process:
         wait_until(lambda: naps(users) == 1)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: naps(users) == 0, seconds=1)
@@ -143,14 +135,7 @@ def test_a_check_is_cancelled_at_the_server(
             assert row is not None
             return int(row[0])
 
-        with subprocess.Popen(
-            [*SIGNALS, "config", "check", "-c", "locked.yaml"],
-            cwd=project,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
+        with begun(project, "config", "check", "-c", "locked.yaml") as process:
             wait_until(lambda: waiting() == 1)
             process.send_signal(number)
             wait_until(lambda: waiting() == 0, seconds=1)
@@ -258,7 +243,7 @@ def test_several_collectors_are_named(signals: Signals, write: Write, users: str
         )
     done = signals("config", "invoke", "-c", ".")
     assert done.returncode == 2
-    assert done.stderr.endswith("name one of the 2 collectors:\n  a\n  b\n")
+    assert done.stderr.endswith("name one of the 2 collectors, or several as in '*':\n  a\n  b\n")
 
 
 def test_warnings_of_a_check_name_their_collector(

@@ -23,6 +23,33 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", **(extra or {})}
 
 
+def begun(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start `signals` in a folder; what it says comes through pipes."""
+    return subprocess.Popen(
+        [*SIGNALS, *map(str, arguments)],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def printed(folder: Path, *command: str, **env: str) -> str:
+    """Run a program that is to succeed, and return what it prints."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return an empty folder that commands run in."""

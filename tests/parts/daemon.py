@@ -22,6 +22,24 @@ from parts.command import SIGNALS, environment
 WAIT = 60.0
 
 
+LEVEL = """
+version: 1
+sinks: {lake: {type: file, config: {path: lake.jsonl}}}
+---
+name: shop.level
+metric: {name: shop.level, type: GAUGE}
+schedule: {interval: 1h}
+source: {type: sqlite, config: {path: shop.db, sql: SELECT 5 AS value}}
+sinks: [lake]
+"""
+
+
+def make_level(project: Path) -> None:
+    """Make a project of one collector, for a daemon that need not do much."""
+    (project / "shop.db").touch()
+    (project / "signals.yaml").write_text(LEVEL)
+
+
 def until(what: Callable[[], Any]) -> Any:
     """Wait until something is true, and return it."""
     deadline = time.monotonic() + WAIT

@@ -283,6 +283,14 @@ class Rig:
         return result[0]
 
 
+def threads_left(ending: str) -> set[str]:
+    """Return the threads of signals that run once those so called have had time to end."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(ending):
+            thread.join(10)
+    return own_threads()
+
+
 def own_threads() -> set[str]:
     """Return the names of the threads of signals that run."""
     return {each.name for each in threading.enumerate() if each.name.startswith("signals")}

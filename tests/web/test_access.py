@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parts.command import Signals
-from parts.daemon import Daemon, until
+from parts.daemon import Daemon, make_level, until
 from signals_core.web.access import Access
 from signals_core.web.app import Request
 from signals_core.web.server import Address
@@ -16,23 +16,6 @@ from signals_core.web.server import Address
 TOKEN = "0123456789abcdef"
 LOOPBACK = Address("127.0.0.1", 9464)
 OUTSIDE = Address("192.0.2.7", 9464)
-
-PROJECT = """
-version: 1
-sinks: {lake: {type: file, config: {path: lake.jsonl}}}
----
-name: shop.level
-metric: {name: shop.level, type: GAUGE}
-schedule: {interval: 1h}
-source: {type: sqlite, config: {path: shop.db, sql: SELECT 5 AS value}}
-sinks: [lake]
-"""
-
-
-def made(project: Path) -> None:
-    """Make a project of one collector."""
-    (project / "shop.db").touch()
-    (project / "signals.yaml").write_text(PROJECT)
 
 
 def basic(user: str, password: str) -> str:
@@ -159,7 +142,7 @@ def test_refused(
     arguments: list[str], token: str | None, said: str, project: Path, signals: Signals
 ) -> None:
     """What would let anybody look without being told to ends with 2 and what to do."""
-    made(project)
+    make_level(project)
     env = {} if token is None else {"SIGNALS_LISTEN_TOKEN": token}
     done = signals("run", *arguments, env=env)
     assert done.returncode == 2
@@ -169,7 +152,7 @@ def test_refused(
 
 def test_from_outside(project: Path) -> None:
     """On every address the token is asked for, by each page but the probes."""
-    made(project)
+    make_level(project)
     env = {"SIGNALS_LISTEN_TOKEN": TOKEN}
     with Daemon(project, "-vv", "--listen", "0.0.0.0:0", env=env) as daemon:
         until(lambda: daemon.get("/readyz")[0] == 200)
@@ -183,7 +166,7 @@ def test_from_outside(project: Path) -> None:
 
 def test_insecure(project: Path) -> None:
     """With --listen-insecure anybody may look."""
-    made(project)
+    make_level(project)
     with Daemon(project, "--listen", "0.0.0.0:0", "--listen-insecure") as daemon:
         until(lambda: daemon.get("/readyz")[0] == 200)
         assert daemon.get("/metrics", Host="signals.example")[0] == 200

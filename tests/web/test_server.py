@@ -14,29 +14,11 @@ from pathlib import Path
 import pytest
 
 from parts.command import Signals
-from parts.daemon import Daemon, until
+from parts.daemon import Daemon, make_level, until
 from signals_core.errors import CannotListen
 from signals_core.secret import remember
 from signals_core.web.app import HEADERS, Answer, App, Request, Response, line
 from signals_core.web.server import Address, Server
-
-PROJECT = """
-version: 1
-sinks: {lake: {type: file, config: {path: lake.jsonl}}}
----
-name: shop.level
-metric: {name: shop.level, type: GAUGE}
-schedule: {interval: 1h}
-source: {type: sqlite, config: {path: shop.db, sql: SELECT 5 AS value}}
-sinks: [lake]
-"""
-
-
-def made(project: Path) -> None:
-    """Make a project of one collector."""
-    (project / "shop.db").touch()
-    (project / "signals.yaml").write_text(PROJECT)
-
 
 Serve = Callable[..., Server]
 
@@ -288,7 +270,7 @@ def test_ipv6(serve: Serve) -> None:
 def test_port_in_use(serve: Serve, project: Path, signals: Signals) -> None:
     """An address that cannot be had ends the daemon with 2, before it takes anything up."""
     server = serve(hello=hello)
-    made(project)
+    make_level(project)
     done = signals("run", "--listen", server.address)
     assert done.returncode == 2
     assert done.stderr.partition("ERROR ")[2] == (
@@ -300,7 +282,7 @@ def test_port_in_use(serve: Serve, project: Path, signals: Signals) -> None:
 
 def test_daemon(project: Path) -> None:
     """The daemon names the port it was given, answers until it stops, and exits with 0 in time."""
-    made(project)
+    make_level(project)
     with Daemon(project, "--listen", "127.0.0.1:0") as daemon:
         until(lambda: daemon.get("/readyz") == (200, "ok\n"))
         assert daemon.get("/healthz") == (200, "ok\n")
