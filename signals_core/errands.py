@@ -204,7 +204,7 @@ class Errands:
             turn = Turn(shown=shown)
             job = partial(self._try_past, member, turn, window, span)
             member.lane.submit(job, urgent=False)
-            self._wait_until(lambda turn=turn: turn.is_over)  # type: ignore[misc]
+            self._wait_until(partial(_is_over, turn))
             if turn.is_taken:
                 return turn
             self._wait_until(
@@ -249,6 +249,10 @@ class Errands:
     def _request(self, request_id: int) -> Requested:
         requests = self._store.requests(open_only=False)
         return next(each for each in requests if each.id == request_id)
+
+
+def _is_over(turn: Turn) -> bool:
+    return turn.is_over
 
 
 def _has(member: Member, window: Window) -> bool:

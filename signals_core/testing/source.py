@@ -302,7 +302,8 @@ class SourceSuite(ConnectedSuite):
 
     def _rows(self, source: Source, query: Any = None, **request: Any) -> list[Row]:
         asked = self._request_of(query or self.given("query"), **request)
-        return self.soon(lambda: list(_generator(source, asked)), "a read")  # type: ignore[no-any-return]
+        rows: list[Row] = self.soon(lambda: list(_generator(source, asked)), "a read")
+        return rows
 
     def _request_of(self, query: Any, **fields: Any) -> Request:
         asked: dict[str, Any] = {
