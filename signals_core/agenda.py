@@ -12,9 +12,8 @@ from attrs import define, field
 
 from signals_core.collector import Collector, WindowPolicy
 from signals_core.coverage import LATEST, Coverage, Span, within
-from signals_core.plugin import Schedule
-from signals_core.retries import retry_delay
-from signals_core.ticks import last_tick, spread, tick_after
+from signals_core.retries import Unreachable
+from signals_core.ticks import Ticks, spread
 from signals_core.window import Grain, Window
 
 _MOMENT = timedelta(microseconds=1)
@@ -22,24 +21,6 @@ _SHORTEST_POLL = timedelta(milliseconds=50)
 _LONGEST_POLL = timedelta(minutes=1)
 _MANY_TICKS = 10_000  # that are counted one by one
 _STEP = timedelta(seconds=5)  # a clock that goes back by less is not taken to have been set
-
-
-@define
-class Unreachable:
-    """How long a collector leaves its source alone after it could not be reached."""
-
-    attempts: int = 0
-    until: datetime | None = None
-
-    def failed(self, now: datetime, pause: timedelta | None = None) -> datetime:
-        """Note a failure; return when to try again: later each time, or when the source asked."""
-        self.attempts += 1
-        self.until = now + (pause or retry_delay(self.attempts))
-        return self.until
-
-    def worked(self) -> None:
-        """Note that it could be reached."""
-        self.attempts, self.until = 0, None
 
 
 @define
@@ -51,8 +32,7 @@ class Snapshots:
     """
 
     collector: Collector
-    schedule: Schedule
-    next_tick: datetime
+    ticks: Ticks
     first_run: datetime | None = None
     unreachable: Unreachable = field(factory=Unreachable)
     retry_at: datetime | None = None
@@ -64,17 +44,18 @@ class Snapshots:
     @classmethod
     def starting(cls, collector: Collector, last_run: datetime | None, now: datetime) -> Snapshots:
         """Begin: one that missed a tick, or never ran, runs within a minute and the next tick."""
-        assert collector.schedule is not None
-        agenda = cls(collector, collector.schedule, tick_after(collector, now))
-        if last_run is None or tick_after(collector, last_run) <= now:
-            agenda.first_run = now + spread(collector.id, agenda.next_tick - now)
+        agenda = cls(collector, Ticks(collector))
+        agenda.ticks.move(now, now)
+        tick = agenda.next_tick
+        if tick and (last_run is None or agenda.ticks.count(last_run, now, 1)):
+            agenda.first_run = now + spread(collector.id, tick - now)
         return agenda
 
     @classmethod
     def following(cls, collector: Collector, before: Agenda, now: datetime) -> Snapshots:
         """Go on as a collector that has changed: what was owed comes at once."""
-        assert collector.schedule is not None
-        agenda = cls(collector, collector.schedule, tick_after(collector, now))
+        agenda = cls(collector, Ticks(collector))
+        agenda.ticks.move(now, now)
         if not isinstance(before, Snapshots):
             agenda.first_run = now
         elif before.is_owing(now):
@@ -82,23 +63,29 @@ class Snapshots:
             agenda.missed, agenda.dropped = before.missed, before.dropped
         return agenda
 
+    @property
+    def next_tick(self) -> datetime | None:
+        """The next tick, None while it is unknown."""
+        return self.ticks.next
+
     def is_owing(self, now: datetime) -> bool:
         """Whether a run is owed: by a tick that has come, at start, or after one that failed."""
         return bool(
-            self.next_tick <= now or self.first_run or self.missed or self.unreachable.attempts
+            self._has_come(now) or self.first_run or self.missed or self.unreachable.attempts
         )
 
-    def next_run(self, now: datetime) -> datetime:
-        """Return when it runs next."""
+    def next_run(self, now: datetime) -> datetime | None:
+        """Return when it runs next, or when to ask again for a tick that is unknown."""
         self._notice(now)
-        times = [self.next_tick, self.first_run, self.retry_at]
-        return min(time for time in times if time is not None)
+        self.ticks.look(now)
+        times = [self.next_tick, self.ticks.ask_at, self.first_run, self.retry_at]
+        return min((time for time in times if time is not None), default=None)
 
     def begin(self, now: datetime) -> bool:
         """Take up what has come due; whether it is to run now."""
         self.first_run = self.retry_at = None
-        if self.next_tick <= now:
-            self.next_tick = tick_after(self.collector, now)
+        if self._has_come(now):
+            self.ticks.move(now, now)
             self.unreachable.attempts = 0
         if self.not_before is None or self.not_before <= now:
             return True
@@ -107,22 +94,19 @@ class Snapshots:
 
     def meanwhile(self, now: datetime) -> None:
         """Drop a tick that comes while a run is under way."""
-        if self.next_tick <= now:
+        if self._has_come(now):
             self.dropped += 1
-            self.next_tick = tick_after(self.collector, now)
+            self.ticks.move(now, now)
 
     def pass_over(self, now: datetime) -> None:
         """Miss a tick that comes while it is paused."""
-        if self.next_tick <= now:
+        if self._has_come(now):
             self.missed += 1
-            self.next_tick = tick_after(self.collector, now)
+            self.ticks.move(now, now)
 
     def missed_since(self, since: datetime, now: datetime) -> None:
         """Count the ticks that have come since it was paused."""
-        self.missed, tick = 0, tick_after(self.collector, since)
-        while tick <= now and self.missed < _MANY_TICKS:
-            self.missed += 1
-            tick = tick_after(self.collector, tick)
+        self.missed = self.ticks.count(since, now, _MANY_TICKS)
 
     def put_off(self, now: datetime) -> None:
         """Owe a run that was not begun when its turn came."""
@@ -162,13 +146,17 @@ class Snapshots:
     def _try_again(self, when: datetime, *, of: datetime) -> None:
         grain = self.collector.buckets
         same = grain is None or grain.window(of) == grain.window(when)
-        self.retry_at = when if same and when < self.next_tick else None
+        comes_first = self.next_tick is None or when < self.next_tick
+        self.retry_at = when if same and comes_first else None
+
+    def _has_come(self, now: datetime) -> bool:
+        return self.next_tick is not None and self.next_tick <= now
 
     def _notice(self, now: datetime) -> None:
         """Notice a clock that was set back: what was to come by it comes as much earlier."""
         back = _set_back(self._asked, now)
         if back is not None:
-            self.next_tick = tick_after(self.collector, now)
+            self.ticks.move(now, now)
             self.first_run = _earlier(self.first_run, back)
             self.retry_at = _earlier(self.retry_at, back)
             self.not_before = _earlier(self.not_before, back)
@@ -190,7 +178,7 @@ class Windows:
     grain: Grain
     policy: WindowPolicy
     coverage: Coverage
-    next_tick: datetime | None = None
+    ticks: Ticks | None = None
     horizon: datetime | None = None
     previous: datetime | None = None
     unreachable: Unreachable = field(factory=Unreachable)
@@ -208,26 +196,40 @@ class Windows:
         agenda = cls(collector, grain, policy, coverage.with_policy(policy, now), horizon=LATEST)
         next_due = grain.window(now - policy.grace).end + policy.grace
         if collector.schedule is not None:
-            agenda.next_tick = next_due = tick_after(collector, now)
+            agenda.ticks = ticks = Ticks(collector)
             missing = coverage.first_missing(grain, now)
-            agenda.horizon = last_tick(collector, missing.end, now) if missing else None
+            agenda.horizon = ticks.last(missing.end, now) if missing else None
+            if ticks.ask_at is None:
+                ticks.move(now, now)
+            next_due = ticks.next or next_due
         work = agenda._work(now)
         if work is not None and work <= now:
             agenda.not_before = now + spread(collector.id, next_due - now)
         return agenda
 
+    @property
+    def next_tick(self) -> datetime | None:
+        """The next tick, None without a schedule and while it is unknown."""
+        return None if self.ticks is None else self.ticks.next
+
     def next_run(self, now: datetime) -> datetime | None:
-        """Return when it runs next, None when nothing will ever come due."""
+        """Return when it runs next, or when to ask again for a tick that is unknown.
+
+        None when nothing will ever come due.
+        """
         self._notice(now)
-        times = [self._next_work(now), self.next_tick]
+        times = [self._next_work(now)]
+        if self.ticks is not None:
+            self.ticks.look(now)
+            times += [self.ticks.next, self.ticks.ask_at]
         return min((time for time in times if time is not None), default=None)
 
     def begin(self, now: datetime) -> bool:
         """Take up a tick that has come, which opens its pass; whether there is work now."""
-        if self.next_tick is not None and self.next_tick <= now:
-            self.previous = self.horizon
-            self.horizon = last_tick(self.collector, self.next_tick, now) or self.next_tick
-            self.next_tick = tick_after(self.collector, now)
+        if self.ticks is not None and self.ticks.next is not None and self.ticks.next <= now:
+            tick, self.previous = self.ticks.next, self.horizon
+            self.horizon = self.ticks.last(tick, now) or tick
+            self.ticks.move(now, now)
         return self.is_ready(now)
 
     def meanwhile(self, now: datetime) -> None:
@@ -271,7 +273,7 @@ class Windows:
         if self.horizon is None:
             return 0, None
         until = min(seen - self.policy.grace, self.horizon)
-        if self.next_tick is None:
+        if self.ticks is None:
             until = self.grain.window(until).start - _MOMENT
         elif self.previous is not None:
             until = min(until, self.previous)
@@ -319,8 +321,8 @@ class Windows:
         if back is not None:
             self.unreachable.until = _earlier(self.unreachable.until, back)
             self.not_before = _earlier(self.not_before, back)
-            if self.next_tick is not None:
-                self.next_tick = tick_after(self.collector, now)
+            if self.ticks is not None:
+                self.ticks.move(now, now)
                 self.horizon = self.horizon and min(self.horizon, now)
         self._asked = now
 

@@ -17,7 +17,7 @@ from signals_core.pausing import pause_of, until_text
 from signals_core.phrases import counted, moment
 from signals_core.retries import FEW, PAUSE, PAUSE_OF_NEW, Failure
 from signals_core.store import OutboxLine, Paused, Run, Store, TakenUp
-from signals_core.ticks import late_after, tick_after
+from signals_core.ticks import TickUnknown, late_after, tick_after
 from signals_core.window import Window, iso
 
 CollectorState = Literal[
@@ -174,6 +174,34 @@ def _of_run(run: Run | None) -> dict[str, Any]:
 
 
 def _of_one(
+    store: Store,
+    collector: Collector,
+    coverage: Coverage | None,
+    run: Run | None,
+    now: datetime,
+    *,
+    is_running: bool,
+) -> Finding:
+    try:
+        if collector.schedule is not None:
+            tick_after(collector, now)
+        return _of_known(store, collector, coverage, run, now, is_running=is_running)
+    except TickUnknown as error:
+        remark = (
+            f"{collector.name}: its next tick is unknown: {error} (mend the schedule or give it "
+            "another: it is asked again by itself)"
+        )
+        read_until = coverage.read_until if coverage else None
+        return Finding(
+            collector=collector.name,
+            state="failing",
+            read_until=read_until,
+            remarks=[remark],
+            **_of_run(run),
+        )
+
+
+def _of_known(
     store: Store,
     collector: Collector,
     coverage: Coverage | None,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from signals_core.window import Window
 
@@ -48,6 +48,24 @@ class Failure:
 
 Failures = Mapping[datetime, Failure]
 """Failures by the start of their window."""
+
+
+@define
+class Unreachable:
+    """How long a collector leaves its source alone after it could not be reached."""
+
+    attempts: int = 0
+    until: datetime | None = None
+
+    def failed(self, now: datetime, pause: timedelta | None = None) -> datetime:
+        """Note a failure; return when to try again: later each time, or when the source asked."""
+        self.attempts += 1
+        self.until = now + (pause or retry_delay(self.attempts))
+        return self.until
+
+    def worked(self) -> None:
+        """Note that it could be reached."""
+        self.attempts, self.until = 0, None
 
 
 def retry_delay(attempts: int) -> timedelta:

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from signals_core.collector import Collector
 from signals_core.coverage import Coverage, within
 from signals_core.facts import CollectorFacts, Facts
-from signals_core.ticks import late_after
+from signals_core.ticks import TickUnknown, late_after
 from signals_core.window import Grain
 
 
@@ -69,19 +69,22 @@ class Conditions:
         is_paused = facts.pause is not None
         if success is None:
             return Condition(paused=is_paused)
-        late = now - _missed_tick(known, success)
+        missed = _missed_tick(known, success)
         return Condition(
             last_success_timestamp_seconds=success.timestamp(),
-            late_seconds=max(late.total_seconds(), 0.0),
+            late_seconds=None if missed is None else max((now - missed).total_seconds(), 0.0),
             paused=is_paused,
         )
 
 
-def _missed_tick(known: _Known, success: datetime) -> datetime:
-    """Return when it is late after a success, worked out once."""
+def _missed_tick(known: _Known, success: datetime) -> datetime | None:
+    """Return when it is late after a success, worked out once; None while no schedule says."""
     if known.missed_tick is None or known.success != success:
-        known.missed_tick = late_after(known.collector, success)
         known.success = success
+        try:
+            known.missed_tick = late_after(known.collector, success)
+        except TickUnknown:
+            known.missed_tick = None
     return known.missed_tick
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parts.collectors import collector_of
-from signals_core import WindowPolicy
+from signals_core import Schedule, WindowPolicy
 from signals_core.agenda import Snapshots, Windows
 from signals_core.builtin.schedules import Cron, Interval
 from signals_core.coverage import Coverage
@@ -150,3 +153,93 @@ def test_a_clock_that_trembles_is_not_set() -> None:
     agenda = snapshots(10.25, last=10)
     agenda.next_run(at(11))
     assert agenda.next_run(at(11) - timedelta(seconds=4)) == at(11)
+
+
+@define
+class Erring(Schedule):
+    """Ticks at every full hour, once it answers with something better than `answer`."""
+
+    answer: Callable[[datetime], object] | None = field(init=False, default=None)
+    asked: list[datetime] = field(init=False, factory=list)
+
+    def next_after(self, moment: datetime) -> Any:
+        self.asked.append(moment)
+        return self.answer(moment) if self.answer else Interval(HOUR).next_after(moment)
+
+
+TROUBLES = [
+    (lambda moment: 1 / 0, "failed: ZeroDivisionError: division by zero"),
+    (lambda moment: None, "returned no moment, but NoneType"),
+    (
+        lambda moment: moment.replace(tzinfo=None) + HOUR,
+        "returned a moment without a time zone",
+    ),
+    (
+        lambda moment: moment,
+        "returned a moment that is not later than the one it was given",
+    ),
+]
+
+
+@pytest.mark.parametrize("form", ["snapshot", "windowed"])
+@pytest.mark.parametrize(("answer", "reason"), TROUBLES)
+def test_a_schedule_that_errs(
+    form: str, answer: Any, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a schedule does wrong is said with its type's name, and it is asked again later."""
+    schedule = Erring()
+    schedule.answer = answer
+    collector = collector_of(
+        schedule=schedule, **{} if form == "snapshot" else {"grain": "1h", "window": WindowPolicy()}
+    )
+    agenda = (
+        Snapshots.starting(collector, None, at(0.5))
+        if form == "snapshot"
+        else Windows.starting(collector, Coverage(at(-3)), at(0.5))
+    )
+    said = f"core.test: its next tick is unknown: the schedule Erring {reason}"
+    assert agenda.next_tick is None and caplog.messages == [said]
+    for begins in (agenda.meanwhile, agenda.pass_over, agenda.begin):
+        begins(at(0.5))
+    assert agenda.next_run(at(0.5)) == at(0.5) + MINUTE
+    assert agenda.next_run(at(0.5) + MINUTE) == at(0.5) + 3 * MINUTE
+    schedule.answer = None
+    assert agenda.next_run(at(0.5) + 2 * MINUTE) == at(0.5) + 3 * MINUTE
+    agenda.next_run(at(0.5) + 3 * MINUTE)
+    assert agenda.next_tick is not None
+    assert agenda.begin(at(1.5)) and agenda.next_tick == at(2)
+
+
+def test_a_tick_that_came_while_it_was_unknown() -> None:
+    """A tick that came while nobody knew of it is taken up once the schedule answers."""
+    schedule = Erring()
+    agenda = Snapshots.starting(collector_of(schedule=schedule), at(0.3), at(0.5))
+    schedule.answer = TROUBLES[0][0]
+    assert agenda.begin(at(1)) and agenda.next_tick is None
+    for hour in (1.1, 1.3, 1.9):
+        agenda.next_run(at(hour))
+    schedule.answer = None
+    assert agenda.next_run(at(2.9)) == at(2)
+
+
+def test_a_moment_that_a_schedule_does_not_answer_for() -> None:
+    """A schedule that fails for one moment only is not asked about that one for ever."""
+    schedule = Erring()
+    schedule.answer = lambda moment: 1 / 0 if moment < at(1) else moment + HOUR
+    agenda = Snapshots.starting(collector_of(schedule=schedule), at(0.3), at(0.5))
+    assert agenda.next_run(at(1)) == at(2)
+
+
+def test_the_same_trouble_is_said_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+    """The trouble of a schedule is said when it is new, and once an hour while it lasts."""
+    schedule = Erring()
+    schedule.answer = TROUBLES[0][0]
+    agenda = Snapshots.starting(collector_of(schedule=schedule), None, at(0))
+    for minute in range(600):
+        agenda.next_run(at(minute / 60))
+    assert 8 <= len(caplog.messages) <= 10 and len(schedule.asked) < 40
+    caplog.clear()
+    schedule.answer = TROUBLES[1][0]
+    for minute in range(600, 662):
+        agenda.next_run(at(minute / 60))
+    assert [each.endswith("NoneType") for each in caplog.messages] == [True]
