@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
@@ -23,13 +23,17 @@ class _State:
 
 _WELL = _State()
 
+# Behind one bad metric nothing may be pending for a moment, and then nothing tells it from a sink
+# that refuses everything. What is read meanwhile does.
+_LASTING = timedelta(seconds=10)
+
 
 class Health:
     """The health of the sinks that share a connection.
 
     *Failing*: nothing can be brought to it, which is no error but an outage. *Suspended*: it can
-    be reached and takes nothing at all. Either lasts until it has taken something, also over a
-    restart. The store is told when there is room.
+    be reached and takes nothing at all, and that for more than 10 s; until then it fails. Either
+    lasts until it has taken something, also over a restart. The store is told when there is room.
     """
 
     def __init__(self, name: str, names: Sequence[str], store: Store, clock: Clock) -> None:
@@ -42,6 +46,8 @@ class Health:
         self._is_told = True
         self._has_said_failing = False
         self._has_said_suspended = False
+        self._refuses_since: datetime | None = None
+        self._refused_at = 0.0
 
     def load(self) -> None:
         """Go on from what an earlier process has left. Raises `StoreError`."""
@@ -53,6 +59,7 @@ class Health:
 
     def well(self) -> None:
         """The sink has taken something."""
+        self._refuses_since = None
         if self._state == _WELL and self._is_told:
             return
         if self._has_said_suspended:
@@ -72,6 +79,14 @@ class Health:
 
     def suspended(self, reason: str) -> None:
         """The sink has refused whatever it was given."""
+        if self._refuses_since is None:
+            self._refuses_since, self._refused_at = self._clock.now(), self._clock.monotonic()
+        lasted = self._clock.monotonic() - self._refused_at
+        since = self._state.suspended_since
+        if since is None and lasted <= _LASTING.total_seconds():
+            failing_since = self._state.failing_since or self._refuses_since
+            self._become(evolve(self._state, reason=reason, failing_since=failing_since))
+            return
         if not self._has_said_suspended:
             _log.error(
                 "sink %s is suspended, for it takes nothing at all: %s (look at its address, its "
@@ -80,7 +95,7 @@ class Health:
                 reason,
             )
         self._has_said_suspended = True
-        self._become(_State(self._state.suspended_since or self._clock.now(), reason))
+        self._become(_State(since or self._refuses_since, reason))
 
     def _become(self, state: _State) -> None:
         self._state = state

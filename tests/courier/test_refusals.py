@@ -126,6 +126,46 @@ def test_a_sink_that_refuses_everything(
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
+def test_a_bad_metric_that_is_alone_for_a_moment_is_no_alarm(
+    outgoing: Outgoing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bad metric behind which nothing is pending yet makes its sink fail, and suspends nobody."""
+    caplog.set_level(logging.INFO, "signals")
+    sink = Told()
+    sink.answer = refuse({0, 10, 20})
+    outgoing.deliver(lake=sink)
+    for first in (0, 10, 20):
+        outgoing.read([first])
+        outgoing.clock.advance(1)
+        (line,) = outgoing.store.outbox()
+        assert line.suspended_since is None and line.failing_since is not None
+        assert line.reason == f"no {first} here"
+        outgoing.read(range(first + 1, first + 10))
+        outgoing.clock.advance(8)
+        (line,) = outgoing.store.outbox()
+        assert (line.metrics, line.failing_since) == (0, None)
+    assert outgoing.dead().keys() == {0, 10, 20}
+    assert {record.getMessage() for record in caplog.records} == {
+        f"sink lake: 1 metric was refused for good and kept as dead letters: no {first} here"
+        for first in (0, 10, 20)
+    }
+
+
+def test_a_suspension_that_lasts(outgoing: Outgoing, caplog: pytest.LogCaptureFixture) -> None:
+    """What takes nothing at all for more than ten seconds is suspended, since the first refusal."""
+    sink = Told()
+    sink.answer = refuse_all
+    outgoing.read(range(10))
+    began = outgoing.clock.now()
+    outgoing.deliver(lake=sink)
+    outgoing.clock.advance(5)
+    assert not caplog.records and outgoing.store.outbox()[0].suspended_since is None
+    outgoing.clock.advance(120)
+    (line,) = outgoing.store.outbox()
+    assert (line.suspended_since, line.failing_since) == (began, None)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
 def test_a_suspended_sink_is_not_flooded(patient: Outgoing) -> None:
     """A refused batch costs two requests a halving, a retry a handful of single metrics."""
     sink = Told()
@@ -196,7 +236,7 @@ def test_a_witness_of_better_days(outgoing: Outgoing) -> None:
     outgoing.read(range(100))
     outgoing.deliver(lake=sink)
     assert sink.taken
-    assert outgoing.store.outbox()[0].suspended_since is not None
+    assert outgoing.store.outbox()[0].failing_since is not None
     sink.answer = nothing_new
     outgoing.clock.advance(DAY / 24)
     assert outgoing.dead().keys() <= {10}
