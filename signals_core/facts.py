@@ -63,7 +63,7 @@ class Facts:
     """A daemon at the moment `at`, by its clock; collectors by their ids, sinks by their names.
 
     `pass_age` is how many seconds ago the timer passed last, `commits` how long transactions took
-    that wrote, `store_trouble` why the last of them failed, None when it did not.
+    that wrote, `store_trouble` why the last of them failed or why a reading finds no room, or None.
     """
 
     at: datetime

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from signals_core.store import schema
-from signals_core.store.errors import StoreError, damaged, explained, no_locks
+from signals_core.store.errors import StoreError, StoreFull, damaged, explained, no_locks
 from signals_core.tally import COMMIT_SECONDS, Histogram
 
 _BUSY_SECONDS = 30.0
 _LOG_BYTES = 64 << 20  # what the log shrinks to after a burst
+_NO_ROOM_SECONDS = 300.0  # longer than the pause before what found no room is tried again
 
 Connection = sqlite3.Connection
 
@@ -23,8 +24,7 @@ Connection = sqlite3.Connection
 class Database:
     """One connection, used by one thread at a time.
 
-    `commits` counts how long transactions took that wrote, the wait for their turn included;
-    `trouble` is why the last of them failed, None when it did not.
+    `commits` counts how long transactions took that wrote, the wait for their turn included.
     """
 
     def __init__(self, path: Path, connection: Connection) -> None:
@@ -33,7 +33,8 @@ class Database:
         self._lock = RLock()
         self._synchronous: str | None = None
         self.commits = Histogram(COMMIT_SECONDS)
-        self.trouble: str | None = None
+        self._last_trouble: str | None = None
+        self._no_room: dict[str, tuple[float, str]] = {}
 
     @classmethod
     def write(cls, path: Path) -> Database:
@@ -86,12 +87,27 @@ class Database:
                 raise
         return cls(path, connection)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the last transaction that wrote failed, or why there is no room for what one keeps.
+
+        A small one finds room in the log where a large one finds none: so the latter stands until
+        the same is kept, or is not tried any more.
+        """
+        since = monotonic() - _NO_ROOM_SECONDS
+        with self._lock:
+            full = [reason for at, reason in self._no_room.values() if at > since]
+        return full[-1] if full else self._last_trouble
+
     @contextmanager
-    def transaction(self, *, repeatable: bool = False) -> Iterator[Connection]:
+    def transaction(
+        self, *, repeatable: bool = False, keeps: str | None = None
+    ) -> Iterator[Connection]:
         """Write all of what is done inside, or nothing.
 
         What is `repeatable`, because it is done again where it is missing, is on the disk no later
         than the next that is not: it outlives a kill at once, but a loss of power only then.
+        `keeps` names what the store grows by.
         """
         began = perf_counter()
         try:
@@ -99,10 +115,15 @@ class Database:
             with self._within("BEGIN IMMEDIATE", "NORMAL" if repeatable else "FULL") as connection:
                 yield connection
         except StoreError as error:
-            self.trouble = str(error)
+            with self._lock:
+                self._last_trouble = str(error)
+                if keeps is not None and isinstance(error, StoreFull):
+                    self._no_room[keeps] = monotonic(), str(error)
             raise
-        self.trouble = None
         with self._lock:
+            self._last_trouble = None
+            if keeps is not None:
+                self._no_room.pop(keeps, None)
             self.commits.observe(perf_counter() - began)
 
     @contextmanager

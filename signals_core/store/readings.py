@@ -55,7 +55,7 @@ class Readings:
         content = _Content.of(reading)
         if windowed is None:
             windowed = coverage is not None
-        with self._database.transaction() as connection:
+        with self._database.transaction(keeps=reading.collector) as connection:
             collector = collector_row(connection, reading.collector)
             earlier = _earlier(connection, collector.number, reading)
             plan = _Plan.of(

@@ -89,7 +89,7 @@ class Store(
 
     @property
     def trouble(self) -> str | None:
-        """Why the last transaction that wrote failed; None when it did not."""
+        """Why the last transaction that wrote failed, or why a reading finds no room; else None."""
         return self._database.trouble
 
     @property

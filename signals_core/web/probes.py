@@ -39,9 +39,11 @@ class Probes:
 
     def ready(self, _: Request) -> Response:
         """Answer 503 when it has not started, or the store cannot be written."""
-        if self.runner.facts() is None:
+        facts = self.runner.facts()
+        if facts is None:
             return line("not started: it waits for its state directory, or is stopping", 503)
-        trouble = self._store_trouble()
+        # There may be room for what is tried, and none for a reading.
+        trouble = self._store_trouble() or facts.store_trouble
         return line("ok") if trouble is None else line(trouble, 503)
 
     def _store_trouble(self) -> str | None:

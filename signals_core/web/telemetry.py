@@ -163,7 +163,7 @@ def _of_daemon(facts: Facts) -> Iterator[Metric]:
     yield _one("signals_store_size_bytes", "The store's files.", facts.store_size_bytes)
     yield _one(
         "signals_store_writable",
-        "0 once a transaction failed, until one succeeds.",
+        "0 once a transaction failed, until one succeeds; and while a reading finds no room.",
         facts.store_trouble is None,
     )
     commits = HistogramMetricFamily(

@@ -44,6 +44,20 @@ def test_a_full_disk_lets_deliveries_go_on(store):
     assert told(store) == []
 
 
+def test_a_full_disk_is_told_until_a_reading_has_room(store):
+    """That a reading finds no room is told while what is smaller does, until it is kept."""
+    commit(store, reading([1, 2]))
+    limit_pages(store, 0)
+    with pytest.raises(StoreFull):
+        commit(store, reading(range(2000), START + HOUR))
+    store.acknowledge("lake", store.pending("lake", metrics=9, bytes=10**6).items, at=START)
+    store.try_to_write()
+    assert "no room to write" in store.trouble
+    limit_pages(store, 10_000)
+    commit(store, reading(range(2000), START + HOUR))
+    assert store.trouble is None
+
+
 _LIMITED = """
 import resource, sys
 from pathlib import Path

@@ -13,7 +13,7 @@ from threading import Event
 import pytest
 
 from parts.daemon import until
-from parts.running import Rig
+from parts.running import HOUR, MINUTE, Rig, at
 from signals_core import Runner
 from signals_core.clock import SystemClock
 from signals_core.web.app import Request, Response
@@ -112,7 +112,28 @@ def test_disk_that_is_full(rig: Rig) -> None:
         assert facts is not None
         assert facts.store_trouble is not None
     assert ready(probes)[0] == 503
-    rig.exactly(timedelta(seconds=6))
+    rig.advance(MINUTE)
+    assert ready(probes) == (200, "ok\n")
+
+
+def test_disk_with_little_room(rig: Rig) -> None:
+    """It is not ready while a reading finds no room, though there is some for what is tried."""
+    rig.source.answer = lambda request: [{"value": n, "group": f"{n:0500}"} for n in range(200)]
+    runner = rig.start(rig.windowed(start=at("2025-12-31T20:00")))
+    probes = Probes(runner, rig.clock)
+    rig.advance(2 * MINUTE)
+    database = runner._daemon._store._database
+
+    def limit_pages(pages: int) -> None:
+        with database._lock:
+            database._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    limit_pages(1)  # which it takes to mean: no more than there are
+    rig.advance(2 * HOUR)
+    assert ready(probes)[1].startswith("no room to write")
+    assert ready(probes)[0] == 503
+    limit_pages(100_000)
+    rig.advance(2 * MINUTE)
     assert ready(probes) == (200, "ok\n")
 
 
