@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from signals_core.cli.choice import matching, name_problems, sound
+from signals_core.cli.choice import matching, name_problems, sound_collectors
 from signals_core.cli.options import complete_names
 from signals_core.cli.output import Output
 from signals_core.cli.state import holder_of, left_out
@@ -88,7 +88,7 @@ def backfill(
     unsound = [each for each in names if each in left_out(loaded)]
     if len(unsound) == len(names):
         raise ConfigError(loaded.problems)
-    chosen = [each for each in sound(loaded) if each.name in names]
+    chosen = [each for each in sound_collectors(loaded) if each.name in names]
     span_of = partial(_span, start=start, end=end, sink=sink, resend=resend, failed=failed)
     pasts = list(_pasts(output, chosen, span_of))
     folder = target.state_dir(loaded)

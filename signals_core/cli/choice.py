@@ -62,7 +62,7 @@ def picked(
     return chosen
 
 
-def sound(loaded: Loaded) -> list[Collector]:
+def sound_collectors(loaded: Loaded) -> list[Collector]:
     """Return the collectors that can run: without a mistake or a reference that leads nowhere."""
     from signals_core import config
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from signals_core.cli.choice import matching, name_problems, sound
+from signals_core.cli.choice import matching, name_problems, sound_collectors
 from signals_core.cli.groups import Group
 from signals_core.cli.options import complete_names, json_option
 from signals_core.cli.output import Output
@@ -107,7 +107,7 @@ def check(
     if name_problems(output, loaded):
         return 2
     failed, results, warnings = 0, [], output.collect_warnings()
-    with ended_by_signals(), Runner(sound(loaded)) as runner:
+    with ended_by_signals(), Runner(sound_collectors(loaded)) as runner:
         for result in runner.check():
             failed += bool(result.mistakes)
             results.append(_check_as_json(result, warnings))
@@ -164,7 +164,7 @@ def invoke(
     if name_problems(output, loaded):
         return 2
     names = matching(loaded, name)
-    chosen = [each for each in sound(loaded) if each.name in names]
+    chosen = [each for each in sound_collectors(loaded) if each.name in names]
     sound_names = {each.name for each in chosen}
     left_out = [each for each in names if each not in sound_names]
     with Runner(chosen) as runner:
