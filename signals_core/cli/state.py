@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from signals_core.collector import Collector
     from signals_core.config import Loaded
+
+# A reading of 1 000 metrics takes a good part of it.
+_LITTLE_BYTES = 1 << 20
 
 
 def known_to(folder: Path, collectors: Sequence[Collector]) -> list[str]:
@@ -49,6 +53,24 @@ def left_out(loaded: Loaded) -> list[str]:
     """Return the names of the collectors that have a mistake, or lack a variable."""
     waiting = [each.collector.name for each in loaded.collectors if each.unresolved]
     return list(dict.fromkeys((*loaded.unsound, *waiting)))
+
+
+def no_room_in(folder: Path, free: Callable[[Path], int] | None = None) -> str | None:
+    """Say that the disk of a state directory is full; None while there is some room.
+
+    A process that cannot write cannot note that either. `free` returns how many bytes are.
+    """
+    left = (free or _free_bytes)(folder)
+    if left >= _LITTLE_BYTES:
+        return None
+    return (
+        f"the disk of {folder} is full ({left} bytes are left): what is read cannot be kept, and "
+        "nothing can be noted (make room on it: a running process then goes on by itself)"
+    )
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def holder_of(folder: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from signals_core.cli.cells import aligned, cells, iso, print_table
 from signals_core.cli.options import json_option
 from signals_core.cli.output import Output
-from signals_core.cli.state import holder_of
+from signals_core.cli.state import holder_of, no_room_in
 from signals_core.cli.target import Target, state_options
 
 if TYPE_CHECKING:
@@ -73,13 +73,15 @@ class Seen:
     reload: Sequence[str]
     has_project: bool
     unresolved: int = 0
+    no_room: str | None = None
 
     @property
     def remarks(self) -> list[str]:
         """What is not as it should be, and what to do about it."""
         from signals_core.findings import of_problem
 
-        remarks = [remark for each in self.collectors for remark in each.remarks]
+        remarks = [self.no_room] if self.no_room else []
+        remarks += [remark for each in self.collectors for remark in each.remarks]
         remarks += [remark for _, _, said in self.sinks for remark in said]
         return remarks + [of_problem(each) for each in self.problems] + list(self.reload)
 
@@ -107,6 +109,7 @@ class Seen:
             "sinks": [_sink_as_json(*each) for each in self.sinks],
             "problems": list(self.problems),
             "reload": list(self.reload),
+            "no_room": self.no_room,
         }
 
     def lines(self) -> Iterator[str]:
@@ -118,8 +121,11 @@ class Seen:
             yield from aligned(_SINKS, (_sink_cells(*each) for each in self.sinks))
 
 
-def seen(folder: Path, loaded: Loaded | None) -> Seen:
-    """Look at a state directory. Raises `StoreError` when it cannot be read."""
+def seen(folder: Path, loaded: Loaded | None, free: Callable[[Path], int] | None = None) -> Seen:
+    """Look at a state directory. Raises `StoreError` when it cannot be read.
+
+    `free` returns how many bytes there is room for, else the system is asked.
+    """
     from datetime import UTC, datetime
 
     from signals_core.findings import of_collectors, of_configuration, of_sink
@@ -139,7 +145,16 @@ def seen(folder: Path, loaded: Loaded | None) -> Seen:
     problems = dict.fromkeys((*told, *(str(each) for each in here if not each.warning)))
     reload = list(of_configuration(taken)) if taken else []
     unresolved = sum(each.warning and str(each) not in told for each in here)
-    return Seen(holder, found, sinks, list(problems), reload, loaded is not None, unresolved)
+    return Seen(
+        holder,
+        found,
+        sinks,
+        list(problems),
+        reload,
+        loaded is not None,
+        unresolved,
+        no_room_in(folder, free),
+    )
 
 
 @frozen

@@ -13,6 +13,7 @@ import pytest
 
 from parts.command import SIGNALS, Signals, environment
 from parts.daemon import Daemon
+from signals_core.cli.status import seen
 
 PROJECT = """
 version: 1
@@ -216,3 +217,17 @@ def states(signals: Signals, env: dict[str, str] | None = None) -> dict[str, str
 def all_ok(found: dict[str, str]) -> dict[str, str]:
     """Return the states where all are ok, nothing otherwise."""
     return found if set(found.values()) == {"ok"} else {}
+
+
+def test_status_on_a_full_disk(signals: Signals, shop: Path) -> None:
+    """Who cannot write cannot note that, so `status` looks itself, and says it first."""
+    with Daemon(shop) as daemon:
+        daemon.until_said("runs 1 collector")
+        daemon.stop()
+    full = seen(shop / ".signals", None, free=lambda _: 4096)
+    assert full.remarks[0] == (
+        f"the disk of {shop / '.signals'} is full (4096 bytes are left): what is read cannot be "
+        "kept, and nothing can be noted (make room on it: a running process then goes on by itself)"
+    )
+    assert full.as_json()["no_room"] == full.remarks[0]
+    assert json.loads(signals("status", "--json").stdout)["no_room"] is None
