@@ -112,25 +112,27 @@ class Outcomes:
         turn.outcome = "unchanged" if committed.unchanged else "read"
         turn.news.update(committed.sent)
         self._count(evolve(done, outcome=turn.outcome))
-        self._remarks.read(member.name, member.source, reading, committed)
+        failed = len(agenda.coverage.failures) if isinstance(agenda, Windows) else 0
+        self._remarks.read(member.name, member.source, reading, committed, failed)
 
     def failed(self, member: Member, turn: Turn, run: Run, error: Exception) -> None:
         """Note that a read failed: its window comes again later, and the others go on."""
         agenda, now, reason = member.agenda, self._clock.now(), reason_of(error)
         turn.outcome, turn.trouble = "failed", reason
         self._record(self._ended(member, run, "failed", reason))
-        earlier = None
-        if isinstance(agenda, Windows):
-            assert run.window is not None
-            with member.lock:
-                agenda.worked()
-            earlier = agenda.coverage.failures.get(run.window.start)
-            self._advance(member, agenda, agenda.coverage.after_failure(run.window, reason, now))
-        else:
+        if not isinstance(agenda, Windows):
             with member.lock:
                 agenda.failed(run.started, now, None)
+            self._remarks.failed(member.name, error)
+            return
+        assert run.window is not None
+        with member.lock:
+            agenda.worked()
+        earlier = agenda.coverage.failures.get(run.window.start)
+        self._advance(member, agenda, agenda.coverage.after_failure(run.window, reason, now))
+        count = len(agenda.coverage.failures)
         is_known = earlier is not None and earlier.reason == reason
-        self._remarks.failed(member.name, error, is_known=is_known)
+        self._remarks.window_failed(member.name, run.window, error, count, is_known=is_known)
 
     def unreachable(self, member: Member, turn: Turn, run: Run, error: Exception) -> None:
         """Note that the pass ends, to be tried again when the source may be back."""

@@ -15,7 +15,7 @@ from signals_core.coverage import Span
 from signals_core.errors import reason_of
 from signals_core.phrases import late
 from signals_core.store import Committed, StoreError
-from signals_core.window import iso
+from signals_core.window import Window, iso
 
 _log = logging.getLogger("signals")
 _events = logging.getLogger("signals.run")  # shown at every level, as starts and stops are
@@ -30,9 +30,12 @@ class Remarks:
         self._said: dict[Hashable, str] = {}
         self._lock = Lock()
 
-    def read(self, name: str, source: Hashable, reading: Reading, committed: Committed) -> None:
-        """A reading was made and stored."""
-        self._is_over("failed", name)
+    def read(
+        self, name: str, source: Hashable, reading: Reading, committed: Committed, failed: int = 0
+    ) -> None:
+        """A reading was made and stored; so many windows of the collector are `failed` still."""
+        if not failed:
+            self._is_over("failed", name)
         if self._is_over("store"):
             _log.info("the store can be written again")
         if self._is_over("source", source):
@@ -45,10 +48,23 @@ class Remarks:
             if self._is_news("", "dropped", sink):
                 _log.error("%s: the outbox of %s is full: it misses a reading", name, sink)
 
-    def failed(self, name: str, error: Exception, *, is_known: bool) -> None:
-        """A read failed; `is_known`: its window did so for the same reason before."""
-        is_news = self._is_news(reason_of(error), "failed", name) and not is_known
-        _tell(is_news, name, error)
+    def failed(self, name: str, error: Exception) -> None:
+        """A read of a snapshot failed."""
+        _tell(self._is_news(reason_of(error), "failed", name), name, error)
+
+    def window_failed(
+        self, name: str, window: Window, error: Exception, failed: int, *, is_known: bool
+    ) -> None:
+        """A window failed, with which so many are; `is_known`: for the same reason before.
+
+        Where others fail for the reason that was told last, the 10th is told, the 100th and so on.
+        """
+        is_news = self._is_news(reason_of(error), "failed", name)
+        if not is_known and not is_news and _is_power_of_ten(failed):
+            told = f"{name}: {failed} windows have failed by now, the last of them {window}"
+            _tell(True, told, error)  # noqa: FBT003 - as above
+        else:
+            _tell(is_news and not is_known, f"{name}: window {window}", error)
 
     def unreachable(self, name: str, source: Hashable, error: Exception, *, is_known: bool) -> None:
         """A source could not be reached; `is_known`: for this collector not for the first time."""
@@ -107,6 +123,10 @@ class Remarks:
     def _is_over(self, *about: Hashable) -> bool:
         with self._lock:
             return self._said.pop(about, None) is not None
+
+
+def _is_power_of_ten(count: int) -> bool:
+    return count > 1 and str(count).strip("0") == "1"
 
 
 def _tell(is_news: bool, name: str, error: Exception) -> None:  # noqa: FBT001 - it says itself

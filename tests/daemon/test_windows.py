@@ -329,6 +329,33 @@ def test_window_three_of_ten_divides_by_zero(rig: Rig, caplog: pytest.LogCapture
     assert not rig.coverage(collector).failures
 
 
+def test_windows_that_fail_now_and_then(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """The first is told with its window; for the same reason, then, the 10th and the 100th."""
+
+    def answer(request):
+        if request.window.start.second == 10:
+            raise ValueError("1 / 0")
+        return [{"value": 1}]
+
+    rig.source.answer = answer
+    rig.start(rig.windowed(grain="10s", start=rig.now))
+    rig.exactly(15 * MINUTE)
+    assert [each.message for each in caplog.records if each.levelno == logging.ERROR] == [
+        "core.test: window 2026-01-01T00:00:10Z/2026-01-01T00:00:20Z: 1 / 0",
+        (
+            "core.test: 10 windows have failed by now, the last of them "
+            "2026-01-01T00:09:10Z/2026-01-01T00:09:20Z: 1 / 0"
+        ),
+    ]
+    rig.source.answer = lambda request: [{"value": 1}]
+    rig.advance(2 * HOUR)
+    rig.source.answer = answer
+    caplog.clear()
+    rig.exactly(3 * MINUTE)
+    (said,) = [each.message for each in caplog.records if each.levelno == logging.ERROR]
+    assert said.startswith("core.test: window 2026-01-01T02:1") and said.endswith("Z: 1 / 0")
+
+
 def test_failures_outlive_a_restart(rig: Rig) -> None:
     """A window that failed is retried by the next process too."""
     rig.source.answer = lambda request: 1 / 0
