@@ -138,7 +138,8 @@ class Daemon:
     def stop(self, seconds: float) -> None:
         """Let running reads finish for so many seconds, then cancel them at their sources.
 
-        A read that does not obey is given up: nothing comes of it.
+        A read that does not obey is given up: nothing comes of it. Raises `StoreError`, once all is
+        over, where the store's file was deleted or replaced, and says where what it held is kept.
         """
         deadline = self._clock.monotonic() + seconds
         self._attempts.stopping = True
@@ -153,7 +154,10 @@ class Daemon:
             if not self._join(lanes, self._clock.monotonic() + _OBEY_SECONDS):
                 self._attempts.watch.give_up()
         self._couriers.stop(max(deadline - self._clock.monotonic(), _OBEY_SECONDS))
-        self._store.close()
+        try:
+            self._store.save(self._clock.now())
+        finally:
+            self._store.close()
 
     def close(self) -> None:
         """Let go of the state directory; for a daemon that was not started."""
@@ -191,6 +195,10 @@ class Daemon:
     def try_store(self) -> None:
         """Write to the store, changing nothing. Raises `StoreError` when it cannot be written."""
         self._store.try_to_write()
+
+    def check_place(self) -> None:
+        """Raise `StoreError` where the store's file was deleted or replaced."""
+        self._store.check_place()
 
     def _facts_of(self, member: Member) -> CollectorFacts:
         agenda, turn = member.agenda, member.turn

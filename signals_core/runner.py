@@ -109,9 +109,11 @@ class Runner:
 
     def close(self) -> None:
         """Stop what was started, and close sources and sinks; a later call opens them again."""
-        self.stop()
-        self._sources.close()
-        self._sinks.close()
+        try:
+            self.stop()
+        finally:
+            self._sources.close()
+            self._sinks.close()
 
     def start(self, *, wait_lock: float = 0, on_schedule: bool = True) -> None:
         """Begin to run collectors as they fall due and to deliver, in threads; returns at once.
@@ -136,7 +138,7 @@ class Runner:
         """Let running reads finish for `deadline` seconds, then cancel them at their sources.
 
         Returns when no thread is left. What is pending stays in the store. Does nothing when the
-        runner was not started.
+        runner was not started. Raises `StoreError` where the store's file was deleted or replaced.
         """
         with self._reloading:
             daemon, self._daemon = self._daemon, None
@@ -144,10 +146,11 @@ class Runner:
             daemon.stop(deadline)
 
     def run(self, until: Event, *, deadline: float = 30.0, wait_lock: float = 0) -> None:
-        """Start, block until `until` is set, and stop."""
+        """Start, block until `until` is set, and stop. Raises `StoreError` as `stop` does."""
         self.start(wait_lock=wait_lock)
         try:
-            until.wait()
+            while not until.wait(1):
+                self.check_place()
         finally:
             self.stop(deadline)
 
@@ -167,6 +170,12 @@ class Runner:
         daemon = self._daemon
         if daemon is not None:
             daemon.try_store()
+
+    def check_place(self) -> None:
+        """Raise `StoreError` where the store's file was deleted or replaced."""
+        daemon = self._daemon
+        if daemon is not None:
+            daemon.check_place()
 
     def reload(self, collectors: Iterable[Collector]) -> Reloaded:
         """Run these collectors from now on, and return what that has changed.

@@ -138,12 +138,16 @@ def _name_problems(loaded: Loaded) -> None:
 
 
 def _obey(told: _Told, configuration: Configuration) -> None:
-    """Wait until it is told to stop, and read the configuration again whenever it is told to."""
+    """Wait until it is told to stop, and read the configuration again whenever it is told to.
+
+    Raises `StoreError` where the store's file was deleted or replaced.
+    """
     while not told.stop:  # with threads about, a signal was seen not to wake an `Event.wait`
         if told.reload:
             told.reload = False  # first, so that who tells it meanwhile is heard too
             configuration.read_again()
         else:
+            configuration.runner.check_place()
             time.sleep(_LOOK_SECONDS)
 
 

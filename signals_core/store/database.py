@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import RLock
 from time import monotonic, perf_counter
@@ -32,6 +33,8 @@ class Database:
         self._connection = connection
         self._lock = RLock()
         self._synchronous: str | None = None
+        with explained(path):
+            self._identity = path.stat()
         self.commits = Histogram(COMMIT_SECONDS)
         self._last_trouble: str | None = None
         self._no_room: dict[str, tuple[float, str]] = {}
@@ -161,6 +164,24 @@ class Database:
             self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
             (left,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         return int(left)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is still the one that its path leads to."""
+        try:
+            return os.path.samestat(self._identity, self.path.stat())
+        except FileNotFoundError:
+            return False
+        except OSError:  # nobody knows, and as long as it can be written it is used
+            return True
+
+    def copy(self, path: Path) -> None:
+        """Write all that is in the store to a new file, also where its own is no longer there."""
+        with self._lock, explained(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            with closing(_connect(path, "rw")) as target:
+                self._connection.backup(target)
 
     def pages(self) -> tuple[int, int]:
         """Return how many pages the file has, and how many of them are free."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from signals_core.store.configuration import Configuration
 from signals_core.store.coverage import Coverages
 from signals_core.store.database import Database
 from signals_core.store.dead import DeadLetters
-from signals_core.store.errors import explained
+from signals_core.store.errors import StoreError, explained
 from signals_core.store.lock import StateLock
 from signals_core.store.outbox import Outbox
 from signals_core.store.pauses import Pauses
@@ -102,6 +103,24 @@ class Store(
         with self._database.transaction() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute(f"PRAGMA user_version = {version}")
+
+    def check_place(self) -> None:
+        """Raise `StoreError` where the file was deleted or replaced since it was opened."""
+        if not self._database.is_in_place:
+            raise StoreError(f"{self._database.path} was deleted or replaced while signals ran")
+
+    def save(self, at: datetime) -> None:
+        """Where the file is no longer in its place, copy all it holds, and raise `StoreError`."""
+        if self._database.is_in_place:
+            return
+        path = self._database.path
+        copy = path.with_name(f"{path.name}.saved-{at:%Y%m%dT%H%M%SZ}")
+        self._database.copy(copy)
+        raise StoreError(
+            f"{path} was deleted or replaced while signals ran, so it has stopped: all that it "
+            f"held is in {copy} (remove {path.name}, {path.name}-wal and {path.name}-shm, move "
+            "the copy to their place, and start again)"
+        )
 
     def close(self) -> None:
         """Close the store and let the directory go; may be called twice."""
