@@ -119,6 +119,37 @@ def type_name(kind: Any) -> str:
     return str(kind).replace("typing.", "")
 
 
+#: What a field of each type takes, in the words of configurations.
+WORDS: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    Decimal: "a number",
+    bool: "true or false",
+    Path: "a path",
+    timedelta: "a duration such as 30s, 1h30m or 1.5h",
+    datetime: "a date or time such as 2026-01-01 or 2026-01-01T06:00Z",
+    Secret: "a secret",
+    Json: "JSON or a YAML tree",
+}
+
+
+def in_words(kind: Any) -> str:
+    """Return what a field of a type takes, for who writes a configuration and no Python."""
+    if isinstance(kind, Hashable) and kind in WORDS:
+        return WORDS[kind]
+    if (inner := optional_of(kind)) is not None:
+        return in_words(inner)
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return f"one of {', '.join(inside)}"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"one of {', '.join(str(member.value) for member in kind)}"
+    if origin is list:
+        return f"a list, each item {in_words(inside[0])}"
+    return f"a mapping, each value {in_words(inside[1])}" if origin is dict else "a mapping"
+
+
 def sameness_of(value: Any) -> Hashable:
     """Return something hashable that is equal for plugins, or values, configured alike."""
     if attrs.has(type(value)):

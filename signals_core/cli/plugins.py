@@ -127,7 +127,7 @@ def _paragraph(cls: Any) -> Iterator[str]:
 
 
 def _fields(title: str, cls: Any) -> Iterator[str]:
-    from signals_core.fields import docs_of, fields_of, type_name
+    from signals_core.fields import docs_of, fields_of, in_words
 
     fields, docs = fields_of(cls), docs_of(cls)
     yield f"{title}:" if fields else f"{title}: none"
@@ -135,7 +135,7 @@ def _fields(title: str, cls: Any) -> Iterator[str]:
     for key, field in sorted(fields.items(), key=lambda item: not item[1].required):
         default = _default(field.default)
         about = "required" if field.required else f"default {_in_yaml(default)}"
-        yield f"  {key:{width}}  {type_name(field.type)}, {about}"
+        yield f"  {key:{width}}  {in_words(field.type)}, {about}"
         for line in docs.get(key, "").splitlines():
             yield f"  {'':{width}}    {line}".rstrip()
 

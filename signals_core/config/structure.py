@@ -23,7 +23,7 @@ from signals_core.config.nodes import Items, Keys, Node, Scalar, is_null, kind_o
 from signals_core.config.refusals import refusals
 from signals_core.duration import parse_duration
 from signals_core.errors import Problem
-from signals_core.fields import Field, fields_of, optional_of, type_name
+from signals_core.fields import WORDS, Field, fields_of, in_words, optional_of
 from signals_core.plugin import Json
 from signals_core.references import Unresolved, anchored, expand, has_references
 from signals_core.secret import Secret, remember
@@ -87,7 +87,7 @@ class Structurer:
             node = keys.nodes.get(key)
             if node is None or (is_null(node) and not _takes_null(field.type)):
                 if field.required:
-                    self.note(keys.mark_of(key).problem("is missing", f"{_wanted(field.type)}"))
+                    self.note(keys.mark_of(key).problem("is missing", _wanted(field.type)))
                     failed = True
                 continue
             try:
@@ -173,16 +173,16 @@ class Structurer:
         return moment
 
     def _register(self) -> None:
-        parsers: dict[type, tuple[Callable[[str], Any], str]] = {
-            int: (scalars.integer, "a whole number"),
-            float: (scalars.floating, "a number"),
-            Decimal: (scalars.decimal, "a number"),
-            bool: (scalars.boolean, "true or false"),
-            timedelta: (parse_duration, "a duration such as 30s, 1h30m or 1.5h"),
-            datetime: (self.moment_of, "a date or time such as 2026-01-01 or 2026-01-01T06:00Z"),
+        parsers: dict[type, Callable[[str], Any]] = {
+            int: scalars.integer,
+            float: scalars.floating,
+            Decimal: scalars.decimal,
+            bool: scalars.boolean,
+            timedelta: parse_duration,
+            datetime: self.moment_of,
         }
-        for kind, (parse, wanted) in parsers.items():
-            self._converter.register_structure_hook(kind, self._parsing(parse, wanted))
+        for kind, parse in parsers.items():
+            self._converter.register_structure_hook(kind, self._parsing(parse, WORDS[kind]))
         self._converter.register_structure_hook(str, lambda node, _: self._text(node))
         self._converter.register_structure_hook(Path, lambda node, _: self._path(node))
         self._converter.register_structure_hook(Secret, lambda node, _: self._secret(node))
@@ -216,10 +216,10 @@ class Structurer:
         self.mismatch(node, f"write {wanted}")
 
     def _text(self, node: Node) -> str:
-        return self.text_of(self._scalar(node, "text"))
+        return self.text_of(self._scalar(node, WORDS[str]))
 
     def _path(self, node: Node) -> Path:
-        scalar = self._scalar(node, "a path")
+        scalar = self._scalar(node, WORDS[Path])
         text = self.text_of(scalar)
         try:
             if not text or "\0" in text:
@@ -341,7 +341,7 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def _wanted(kind: Any) -> str:
-    return f"it takes {type_name(kind)}"
+    return f"it takes {in_words(kind)}"
 
 
 def _shown(scalar: Scalar) -> str:

@@ -46,7 +46,7 @@ KINDS = {
     "type: GAUGE": [
         ("type: GUAGE", "metric.type: 'GUAGE' is none of its values (did you mean GAUGE?)"),
         ("typ: GAUGE, type: SUM", "metric.typ: is no known key (did you mean type?)"),
-        ("value: x", "metric.type: is missing (it takes Literal['COUNT', 'SUM', 'GAUGE'])"),
+        ("value: x", "metric.type: is missing (it takes one of COUNT, SUM, GAUGE)"),
     ],
     "interval: 30s": [
         ("interval: 0s", "schedule.interval: an interval of zero never ends (write it like 30s or 1h)"),
@@ -64,13 +64,13 @@ KINDS = {
         ("sql: DROP", "source.config.sql: the query drops something"),
         ("sql: x, port: 0", "source.config.port: 'port' must be >= 1: 0"),
         ("sql: x, prot: 1", "source.config.prot: is no known key (did you mean port?)"),
-        ("port: 1", "source.config.sql: is missing (it takes str)"),
+        ("port: 1", "source.config.sql: is missing (it takes text)"),
     ],
     "type: console": [
         ("type: consul", "sinks.c.type: no plugin brings the sink type 'consul' (did you mean console?)"),
         ("type: http, config: {{uri: 'x'}}", "sinks.c.config.uri: uri must begin with http://"),
         ("type: http, config: {{uri: 'http://x', verify_tls: no}}", "sinks.c.config.verify_tls: 'no' is not true or false"),
-        ("type: file", "sinks.c.config.path: is missing (it takes Path)"),
+        ("type: file", "sinks.c.config.path: is missing (it takes a path)"),
     ],
 }  # fmt: skip
 MISTAKES = [(old, *each) for old, several in KINDS.items() for each in several]

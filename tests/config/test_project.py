@@ -180,7 +180,7 @@ def test_a_collector_in_place_of_the_project(folder):
         ("interval: 1m", "interval: 0s", "10: defaults.schedule.interval: an interval of zero never ends (write it like 30s or 1h)"),
         ("sinks: [lake]", "sinks: [like]", "11: defaults.sinks[0]: there is no shared sink 'like' (did you mean lake?)"),
         ("uri: db://x", "url: db://x, uri: db://x", "4: sources.shop.config.url: is no known key (did you mean uri?)"),
-        ("uri: db://x", "port: 1", "4: sources.shop.config.uri: is missing (it takes Secret)"),
+        ("uri: db://x", "port: 1", "4: sources.shop.config.uri: is missing (it takes a secret)"),
         ("uri: db://x", "uri: db://x, port: 0", "4: sources.shop.config.port: 'port' must be >= 1: 0"),
         ("{type: shop, config: {uri: db://x}}", "{type: shopp, config: {uri: db://x}}", "4: sources.shop.type: no plugin brings the source type 'shopp' (did you mean shop?)"),
         ("{type: shop, config: {uri: db://x}}", "{type: shop, confg: {uri: db://x}, config: {uri: db://x}}", "4: sources.shop.confg: is no known key (did you mean config?)"),
@@ -265,7 +265,7 @@ def test_unused_shared_ones_are_checked(folder):
         **collectors("a"),
     )
     assert folder.problems() == [
-        "signals.yaml:4: sources.other.config.uri: is missing (it takes Secret)",
+        "signals.yaml:4: sources.other.config.uri: is missing (it takes a secret)",
         "signals.yaml:7: sinks.x.config.uri: uri must begin with http://",
     ]
 
@@ -277,7 +277,7 @@ def test_a_shared_source_may_be_completed(folder):
     collector = folder.collector(text, signals=signals)
     assert (collector.source.port, collector.source.uri.reveal()) == (5, "db://y")
     folder.write(c=COLLECTOR.format(name="a").replace("sql: q", "sql: q, mode: rw"))
-    assert folder.problems() == ["c.yaml:3: source.config.uri: is missing (it takes Secret)"]
+    assert folder.problems() == ["c.yaml:3: source.config.uri: is missing (it takes a secret)"]
 
 
 def test_a_query_may_be_shared(folder):

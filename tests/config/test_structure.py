@@ -102,7 +102,7 @@ def test_null_is_absence(key):
 
 def test_null_of_what_is_required():
     """A required key that is null is missing."""
-    expected = ["f.yaml:1: name: is missing (it takes str)"]
+    expected = ["f.yaml:1: name: is missing (it takes text)"]
     assert built(Part, "name:") == (None, expected)
     assert built(Part, "count: 1") == (None, expected)
 
@@ -169,9 +169,9 @@ def test_places_inside():
         "f.yaml:4: texts[2]: is empty (write text)",
         "f.yaml:7: by_name.b: 'x' is not a whole number",
         "f.yaml:9: part.nam: is no known key (did you mean name?)",
-        "f.yaml:9: part.name: is missing (it takes str)",
+        "f.yaml:9: part.name: is missing (it takes text)",
         "f.yaml:10: part.count: 'z' is not a whole number",
-        "f.yaml:13: parts[1].name: is missing (it takes str)",
+        "f.yaml:13: parts[1].name: is missing (it takes text)",
         "f.yaml:13: parts[1].count: '1.5' is not a whole number",
     ]
 

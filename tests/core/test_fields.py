@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from signals_core import Json, Secret, Source
 from signals_core.errors import PluginError
-from signals_core.fields import fields_of, is_own_attrs_class, type_name
+from signals_core.fields import fields_of, in_words, is_own_attrs_class, type_name
 
 
 class Colour(Enum):
@@ -197,3 +197,27 @@ def test_a_default_that_cannot_be_made():
 def test_type_names(kind, name):
     """A type is shown as an author writes it."""
     assert type_name(kind) == name
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (str, "text"),
+        (timedelta | None, "a duration such as 30s, 1h30m or 1.5h"),
+        (Json, "JSON or a YAML tree"),
+        (Json | None, "JSON or a YAML tree"),
+        (Literal["a", "b"], "one of a, b"),
+        (Colour, "one of red, blue"),
+        (list[Path], "a list, each item a path"),
+        (dict[str, Secret], "a mapping, each value a secret"),
+        (of_type("int"), "a mapping"),
+    ],
+)
+def test_types_in_words(kind, words):
+    """Who writes a configuration is told what a field takes in words, not in Python."""
+    assert in_words(kind) == words

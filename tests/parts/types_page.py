@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from signals_core.cli.plugins import _default
-from signals_core.fields import docs_of, fields_of, type_name
+from signals_core.fields import docs_of, fields_of, in_words
 from signals_core.registry import PluginType, Registry
 
 _KINDS = {"source": "Sources", "sink": "Sinks", "schedule": "Schedules"}
@@ -25,7 +25,7 @@ classes themselves say it. `signals plugins` lists what is installed where you a
 types included, and `signals plugins TYPE` shows the same of each, with a collector to paste.
 
 In YAML the fields of the connection and those of the query stand side by side, in `config`.
-How [text becomes values](configuration.md#values) of these types is one thing for all.
+How [text becomes values](configuration.md#values) is one thing for all.
 """
 
 
@@ -62,12 +62,12 @@ def _table(title: str, cls: type) -> Iterator[str]:
     docs, fields = docs_of(cls), fields_of(cls)
     if not fields:
         return
-    yield f"| {title} | type | default | meaning |\n|---|---|---|---|"
+    yield f"| {title} | takes | default | meaning |\n|---|---|---|---|"
     for key, field in sorted(fields.items(), key=lambda item: not item[1].required):
         default = "required" if field.required else _in_yaml(_default(field.default))
         meaning = " ".join(docs.get(key, "").split()).replace("|", "\\|")
-        kind = type_name(field.type).replace("|", "\\|")
-        yield f"| `{key}` | `{kind}` | {default} | {meaning} |"
+        kind = in_words(field.type)
+        yield f"| `{key}` | {kind} | {default} | {meaning} |"
     yield ""
 
 
