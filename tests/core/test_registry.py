@@ -195,18 +195,21 @@ def test_broken_plugins(look, plugins, module, reason, remedy):
         (
             (
                 "@define\nclass Bad(Source):\n    uri: str\n    @define\n    class Query:\n"
-                "        uri: str\n        max_connections: int"
+                "        uri: str\n        max_connections: int\n    def read(self, request): ..."
             ),
             "Bad and its Query both have the field max_connections, uri",
             "rename one of the two",
         ),
         (
-            "@define\nclass Bad(Source):\n    class Query:\n        sql: str",
+            (
+                "@define\nclass Bad(Source):\n    class Query:\n        sql: str\n"
+                "    def read(self, request): ..."
+            ),
             "the class Bad.Query is not decorated",
             "put attrs.define",
         ),
         (
-            "@define\nclass Bad(Source):\n    Query = 5",
+            "@define\nclass Bad(Source):\n    Query = 5\n    def read(self, request): ...",
             "the class Bad.Query is not decorated",
             "put attrs",
         ),
@@ -292,14 +295,14 @@ def test_lazy_classes_are_imported_late(plugins):
 def test_a_taken_name(look, plugins, kind):
     """A name that is taken stays with who came first: our own, then by name of distribution."""
     taken = "answers" if kind == "sources" else "console"
-    base = "Source" if kind == "sources" else "Sink"
+    base, task = ("Source", "read") if kind == "sources" else ("Sink", "write")
     plugins.add(
         "late-one",
         f"""
     {IMPORTS.strip()}
     @define
     class Late({base}):
-        pass
+        def {task}(self, given): ...
     @hookimpl
     def signals_register_{kind}(register):
         register({taken!r}, Late)
