@@ -263,6 +263,12 @@ def _name_of(distribution: Distribution) -> str:
 
 def _check_class(kind: str, cls: Any) -> None:
     base = KINDS[kind]
+    if isinstance(cls, Plugin):
+        name = type(cls).__qualname__
+        raise PluginError(
+            f"an instance of {name} is registered, not the class",
+            f"register {name} itself: collectors' configurations make the instances",
+        )
     if not (inspect.isclass(cls) and issubclass(cls, base)):
         raise PluginError(
             f"{getattr(cls, '__qualname__', cls)!s} is no {base.__name__}",

@@ -194,6 +194,14 @@ def test_broken_plugins(look, plugins, module, reason, remedy):
         ("Bad = 42", "42 is no Source", "derive it from signals_core.Source"),
         (
             (
+                "@define\nclass Good(Source):\n    uri: str\n    def read(self, request): ...\n"
+                "Bad = Good('secret')"
+            ),
+            "an instance of Good is registered, not the class",
+            "register Good itself",
+        ),
+        (
+            (
                 "@define\nclass Bad(Source):\n    uri: str\n    @define\n    class Query:\n"
                 "        uri: str\n        max_connections: int\n    def read(self, request): ..."
             ),
@@ -214,7 +222,7 @@ def test_broken_plugins(look, plugins, module, reason, remedy):
             "put attrs",
         ),
     ],
-    ids="undecorated type default annotation kind number twice query query-number".split(),
+    ids="undecorated type default annotation kind number instance twice query query-number".split(),
 )
 def test_broken_classes(look, plugins, body, reason, remedy):
     """A class that cannot be a type is listed once, under the type's name; its siblings work."""
