@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from threading import RLock
 from types import FrameType, ModuleType
+from typing import Any
 
 _importing = RLock()
 
@@ -16,6 +17,7 @@ _importing = RLock()
 def import_file(file: Path) -> ModuleType:
     """Import a file, once as long as it stays the same, and write nothing beside it.
 
+    What it prints meanwhile goes to standard error: standard output carries metrics.
     The name of the module tells files of the same name apart. Raises `OSError` for what cannot be
     read, and whatever its code raises.
     """
@@ -33,12 +35,21 @@ def _import(name: str, file: Path, source: bytes) -> None:
     code = compile(source, str(file), "exec", dont_inherit=True)
     module = ModuleType(name)
     module.__file__ = str(file)
+    # Not sys.stdout itself: while a reload imports, sinks go on writing there in other threads.
+    module.__dict__["print"] = _print_aside
     sys.modules[name] = module  # annotations are looked up there
     try:
         exec(code, module.__dict__)  # noqa: S102 - the project says that this is its code
     except BaseException:
         del sys.modules[name]
         raise
+    if module.__dict__.get("print") is _print_aside:
+        del module.__dict__["print"]
+
+
+def _print_aside(*values: object, **options: Any) -> None:
+    aside: dict[str, Any] = {"file": sys.stderr}
+    print(*values, **aside | options)  # noqa: T201 - it is what was asked for
 
 
 def line_of_error(error: BaseException, file: Path) -> int:

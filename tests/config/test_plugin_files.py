@@ -72,6 +72,14 @@ def test_a_file_brings_types(project):
     ]
 
 
+def test_what_a_file_prints(project, capsys):
+    """What a file prints when it is imported goes to standard error: standard output is data."""
+    project.file("mine.py", SOURCE + "print('hello', 42, sep='-')\n")
+    with Runner.load() as runner:
+        assert [each.value for each in runner.read("answer").metrics] == [7]
+    assert capsys.readouterr() == ("", "hello-42\n")
+
+
 def test_paths_are_relative_to_the_project(project, monkeypatch):
     """A path is relative to the project file, wherever it is loaded from, and may lead upward."""
     project.file("lib/theirs.py", SOURCE.replace('"answers"', '"theirs"'))
