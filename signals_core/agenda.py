@@ -13,7 +13,7 @@ from attrs import define, field
 from signals_core.collector import Collector, WindowPolicy
 from signals_core.coverage import LATEST, Coverage, Span, within
 from signals_core.retries import Unreachable
-from signals_core.ticks import Ticks, spread
+from signals_core.ticks import LONGEST_SPREAD, Ticks, spread
 from signals_core.window import Grain, Window
 
 _MOMENT = timedelta(microseconds=1)
@@ -42,13 +42,19 @@ class Snapshots:
     _asked: datetime | None = None
 
     @classmethod
-    def starting(cls, collector: Collector, last_run: datetime | None, now: datetime) -> Snapshots:
-        """Begin: one that missed a tick, or never ran, runs within a minute and the next tick."""
+    def starting(
+        cls,
+        collector: Collector,
+        last_run: datetime | None,
+        now: datetime,
+        most: timedelta = LONGEST_SPREAD,
+    ) -> Snapshots:
+        """Begin: one that missed a tick, or never ran, runs within `most` and the next tick."""
         agenda = cls(collector, Ticks(collector))
         agenda.ticks.move(now, now)
         tick = agenda.next_tick
         if tick and (last_run is None or agenda.ticks.count(last_run, now, 1)):
-            agenda.first_run = now + spread(collector.id, tick - now)
+            agenda.first_run = now + spread(collector.id, min(tick - now, most))
         return agenda
 
     @classmethod
@@ -187,8 +193,17 @@ class Windows:
     _asked: datetime | None = None
 
     @classmethod
-    def starting(cls, collector: Collector, known: Coverage | None, now: datetime) -> Windows:
-        """Begin: one with a tick between the end of its oldest missing window and now runs."""
+    def starting(
+        cls,
+        collector: Collector,
+        known: Coverage | None,
+        now: datetime,
+        most: timedelta = LONGEST_SPREAD,
+    ) -> Windows:
+        """Begin: one with a tick between the end of its oldest missing window and now runs.
+
+        That is within `most`, and before the next one.
+        """
         grain, policy = collector.buckets, collector.window
         assert grain is not None
         assert policy is not None
@@ -204,7 +219,7 @@ class Windows:
             next_due = ticks.next or next_due
         work = agenda._work(now)
         if work is not None and work <= now:
-            agenda.not_before = now + spread(collector.id, next_due - now)
+            agenda.not_before = now + spread(collector.id, min(next_due - now, most))
         return agenda
 
     @property

@@ -95,10 +95,11 @@ class Daemon:
         store = Store.open(state_dir, wait_seconds=wait_lock)
         return cls(store, clock, versions, tally, on_schedule=on_schedule)
 
-    def add(self, wired: Wired) -> None:
-        """Take a collector up: its coverage and versions go on where they were."""
-        self._couriers.add(wired.named_sinks)
-        self._roster.add(self._roster.form_of(wired))
+    def add(self, wired: Sequence[Wired]) -> None:
+        """Take collectors up: their coverage and versions go on where they were."""
+        for each in wired:
+            self._couriers.add(each.named_sinks)
+            self._roster.add(self._roster.form_of(each), len(wired))
 
     def reload(self, wired: Sequence[Wired], unchanged: Collection[str]) -> None:
         """Run these collectors from now on and no others; those that are `unchanged` go on.
@@ -114,8 +115,10 @@ class Daemon:
         for key in self._members.keys() - {each.collector.id for each in wired}:
             self._roster.remove(key)
         for form in forms:
-            is_there = form.collector.id in self._members
-            (self._roster.change if is_there else self._roster.add)(form)
+            if form.collector.id in self._members:
+                self._roster.change(form)
+            else:
+                self._roster.add(form, len(forms))
         self._roster.retain(each.source for each in wired)
         with self._changed:
             self._changed.notify_all()

@@ -7,7 +7,7 @@ as. One that is taken out stays known until its run has ended, should it come ba
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from signals_core.agenda import Agenda, Snapshots, Windows
 from signals_core.clock import Clock
@@ -19,6 +19,7 @@ from signals_core.pausing import Pausing
 from signals_core.plugin import Source
 from signals_core.reload import Wired
 from signals_core.store import SUCCEEDED, Run, Store
+from signals_core.ticks import spread_of
 from signals_core.turns import Turns
 from signals_core.versions import Versions
 
@@ -71,8 +72,8 @@ class Roster:
             None if key is None else self._store.coverage(key),
         )
 
-    def add(self, form: Form) -> None:
-        """Take a collector up: its coverage and versions go on where they were."""
+    def add(self, form: Form, count: int) -> None:
+        """Take up one of `count` collectors: its coverage and versions go on where they were."""
         key = form.collector.id
         leaving = self._leaving.pop(key, None)
         if leaving is not None and leaving.come_back():
@@ -81,7 +82,7 @@ class Roster:
         else:
             member = Member(
                 form.collector,
-                self._first_agenda(form),
+                self._first_agenda(form, spread_of(count)),
                 form.source,
                 form.lane,
                 form.sinks,
@@ -137,13 +138,13 @@ class Roster:
             self._lanes[source] = Lane(name, slots, self._clock)
         return self._lanes[source]
 
-    def _first_agenda(self, form: Form) -> Agenda:
+    def _first_agenda(self, form: Form, most: timedelta) -> Agenda:
         collector, now = form.collector, self._clock.now()
         if form.key is not None:
-            return Windows.starting(collector, form.coverage, now)
+            return Windows.starting(collector, form.coverage, now, most)
         last = self._last_runs.get(collector.id)
         has_read = last is not None and last.outcome in SUCCEEDED
-        return Snapshots.starting(collector, last.started if last and has_read else None, now)
+        return Snapshots.starting(collector, last.started if last and has_read else None, now, most)
 
 
 def _next_agenda(member: Member, form: Form, now: datetime) -> Agenda:

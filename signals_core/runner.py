@@ -265,8 +265,7 @@ class Runner:
             on_schedule=on_schedule,
         )  # fmt: skip
         try:
-            for each in collectors:
-                daemon.add(self._wired[each.name])
+            daemon.add([self._wired[each.name] for each in collectors])
         except BaseException:
             daemon.close()
             raise

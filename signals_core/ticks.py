@@ -20,7 +20,8 @@ _log = logging.getLogger("signals")
 
 _MOMENT = timedelta(microseconds=1)
 _FIRST_LOOK = timedelta(milliseconds=50)
-_LONGEST_SPREAD = timedelta(minutes=1)
+LONGEST_SPREAD = timedelta(minutes=1)
+_EACH = timedelta(seconds=2)
 _SAY_AGAIN = timedelta(hours=1)  # what is wrong with a schedule
 
 
@@ -148,4 +149,9 @@ def last_tick(collector: Collector, since: datetime, now: datetime) -> datetime 
 def spread(collector_id: str, room: timedelta) -> timedelta:
     """Return how long a collector waits at start: always the same part of a minute or less."""
     part = int.from_bytes(sha256(collector_id.encode()).digest()[:4]) / 2**32
-    return min(room, _LONGEST_SPREAD) * part
+    return min(room, LONGEST_SPREAD) * part
+
+
+def spread_of(count: int) -> timedelta:
+    """Return over how long the runs of so many collectors are spread at start."""
+    return min(count * _EACH, LONGEST_SPREAD)

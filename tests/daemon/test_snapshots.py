@@ -42,6 +42,16 @@ def test_the_first_runs_are_spread(rig: Rig) -> None:
     assert all(each.source.times[0] < at("2026-01-01T00:00:10") for each in quick)
 
 
+def test_the_first_run_of_a_few_comes_soon(rig: Rig) -> None:
+    """The fewer collectors there are the less their first runs are spread: 2 s for each."""
+    daily = [rig.snapshot(f"core.d{n}", DAY) for n in range(5)]
+    rig.exactly(timedelta(seconds=3))
+    rig.start(*daily)
+    rig.exactly(timedelta(seconds=10))
+    assert all(len(each.source.times) == 1 for each in daily)
+    assert len({each.source.times[0] for each in daily}) == 5
+
+
 def test_what_missed_no_tick_waits_for_it(rig: Rig) -> None:
     """At start runs what missed a tick or never ran, and nothing else."""
     collector = rig.snapshot(every=HOUR)
