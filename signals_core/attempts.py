@@ -14,6 +14,7 @@ from signals_core import collect
 from signals_core.agenda import Snapshots, Windows
 from signals_core.clock import Clock
 from signals_core.coverage import LATEST
+from signals_core.duration import format_duration
 from signals_core.errors import Cancelled, RetryAfter, Unavailable
 from signals_core.facts import Watermark
 from signals_core.member import Member, Shown, Turn
@@ -140,7 +141,8 @@ class Attempts:
         """Work with the source; all is noted when it cannot be reached."""
         run = self._outcomes.begun(member, None, self._clock.now())
         unreachable = partial(self._outcomes.unreachable, member, turn)
-        note = partial(unreachable, run, Unavailable("it does not open"))
+        shut = Unavailable(f"{_source_of(member)} did not open within {_timeout_of(member)}")
+        note = partial(unreachable, run, shut)
         give_up = partial(self._give_up, member, turn, note)
         seconds = member.collector.timeout.total_seconds()
         connection = member.source  # another may have taken its place when this one is given up
@@ -179,7 +181,9 @@ class Attempts:
         """Ask for W: the smaller of our clock and the source's watermark."""
         now, asked = self._clock.now(), self._clock.monotonic()
         run = self._outcomes.begun(member, None, now)
-        error = Unavailable("its watermark does not come")
+        error = Unavailable(
+            f"the watermark of {_source_of(member)} did not come within {_timeout_of(member)}"
+        )
         note = partial(self._outcomes.unreachable, member, turn, run, error)
         give_up = partial(self._give_up, member, turn, note)
         try:
@@ -238,6 +242,16 @@ class Attempts:
         member.lane.give_up(thread)
         self._safely(member, turn, note)
         self._on_given_up(member, turn)
+
+
+def _source_of(member: Member) -> str:
+    name = member.collector.shared_source
+    kind = type(member.collector.source).__name__
+    return f"its source {name} ({kind})" if name else f"its source ({kind})"
+
+
+def _timeout_of(member: Member) -> str:
+    return format_duration(member.collector.timeout)
 
 
 class _Broken(Exception):

@@ -99,7 +99,7 @@ def test_a_watermark_that_does_not_come(rig: Rig) -> None:
     rig.source.seen = seen
     rig.start(rig.windowed())
     rig.until("2026-01-01T00:05")
-    assert rig.runs()[0].reason == "its watermark does not come"
+    assert rig.runs()[0].reason == "the watermark of its source (Base) did not come within 1m"
     gate.open()
     rig.source.seen = lambda: None
     rig.until("2026-01-01T01:05")
@@ -187,7 +187,10 @@ def test_an_open_that_does_not_end(rig: Rig) -> None:
     rig.start(rig.snapshot("core.one", source=source), rig.snapshot("core.two", source=source))
     rig.until("2026-01-01T00:05")
     reasons = {str(run.reason).split("; ")[0] for run in rig.runs()}
-    assert reasons == {"it does not open", "it is still busy with a call that does not end"}
+    assert reasons == {
+        "its source (Shut) did not open within 1m",
+        "it is still busy with a call that does not end",
+    }
     assert len(source.opened) == 1
     gate.open()
     rig.clock.settle()
