@@ -218,16 +218,31 @@ def _name_problems(key: str, name: str) -> Iterator[Problem]:
         yield Problem("must not be empty", path=key)
     elif "/" in name:
         yield Problem(f"{name!r} holds a slash", "use dots to separate words", path=key)
+    yield from _nul_problems(key, name)
+
+
+def _nul_problems(path: str, *texts: str) -> Iterator[Problem]:
+    """Refuse what many receivers refuse: Postgres has no text with U+0000 in it."""
+    if any("\0" in text for text in texts):
+        yield Problem("holds the character U+0000", "take it out", path=path)
+
+
+def _tag_problems(path: str, tags: Mapping[str, str]) -> Iterator[Problem]:
+    for key, value in tags.items():
+        yield from _nul_problems(f"{path}.{key}", key, value)
 
 
 def _metric_problems(collector: Collector) -> Iterator[Problem]:
     if (collector.metric is None) == (not collector.metrics):
         yield Problem("exactly one of metric and metrics is needed", path="metric")
+    yield from _tag_problems("tags", collector.tags)
     seen: dict[tuple[str, frozenset[tuple[str, str]]], int] = {}
     for index, definition in enumerate(collector.definitions):
         path = "metric" if collector.metric is not None else f"metrics[{index}]"
         if not definition.name:
             yield Problem("must not be empty", path=f"{path}.name")
+        yield from _nul_problems(f"{path}.name", definition.name)
+        yield from _tag_problems(f"{path}.tags", definition.tags)
         if definition.type not in get_args(MetricType):
             known = ", ".join(get_args(MetricType))
             yield Problem(f"{definition.type!r} is no type", f"known: {known}", path=f"{path}.type")

@@ -37,6 +37,15 @@ def test_defaults():
     assert policy.grace == timedelta(minutes=1)
 
 
+def test_a_character_that_receivers_refuse():
+    """U+0000 is in no name, id or tag: with it every metric would be a dead letter in Postgres."""
+    nul = "holds the character U+0000 (take it out)"
+    metric = MetricDefinition("a\0", "COUNT", tags={"b": "\0"})
+    found = told(name="c\0", id="d\0", tags={"e": "\0"}, metric=metric)
+    paths = ["name", "id", "tags.e", "metric.name", "metric.tags.b"]
+    assert sorted(found) == sorted(f"{path}: {nul}" for path in paths)
+
+
 def test_parts():
     """The id stays when the name changes; definitions come in either form; a grain is parsed."""
     one, two = MetricDefinition("a", "SUM"), MetricDefinition("b", "COUNT", "n")
