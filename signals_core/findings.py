@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Literal
 
 from attrs import evolve, field, frozen
@@ -62,10 +63,12 @@ def of_collectors(
     now: datetime,
     *,
     is_running: bool,
+    watermarks: Mapping[str, datetime] = MappingProxyType({}),
 ) -> Iterator[Finding]:
     """Yield how each collector is: those that can run, those left out, those of the past.
 
-    Without `collectors` nobody knows which there are.
+    Without `collectors` nobody knows which there are. `watermarks` are by the ids of collectors, as
+    far as they are known.
     """
     runs = store.last_runs()
     coverages = store.coverages()
@@ -74,7 +77,8 @@ def of_collectors(
     for each in collectors or ():
         run = runs.pop(each.id, None)
         known = None if each.window is None else coverages.get(key_of(each))
-        found = _of_one(store, each, known, run, now, is_running=is_running)
+        shown = watermarks.get(each.id)
+        found = _of_one(store, each, known, run, now, shown, is_running=is_running)
         yield _paused(found, pause_of(each, pauses, now))
     for name in left_out:
         run = next((run for run in runs.values() if name in (run.name, run.collector)), None)
@@ -179,13 +183,14 @@ def _of_one(
     coverage: Coverage | None,
     run: Run | None,
     now: datetime,
+    shown: datetime | None,
     *,
     is_running: bool,
 ) -> Finding:
     try:
         if collector.schedule is not None:
             tick_after(collector, now)
-        return _of_known(store, collector, coverage, run, now, is_running=is_running)
+        return _of_known(store, collector, coverage, run, now, shown, is_running=is_running)
     except TickUnknown as error:
         remark = (
             f"{collector.name}: its next tick is unknown: {error} (mend the schedule or give it "
@@ -207,19 +212,22 @@ def _of_known(
     coverage: Coverage | None,
     run: Run | None,
     now: datetime,
+    shown: datetime | None,
     *,
     is_running: bool,
 ) -> Finding:
     facts: dict[str, Any] = {"collector": collector.name, **_of_run(run)}
     if collector.window is None:
         return Finding(**facts, **_of_snapshot(collector, run, now))
+    if coverage is None and collector.window.start and run and run.outcome == "unreachable":
+        coverage = Coverage(collector.window.start)  # what it will be once its source is reached
     if coverage is None:
         return Finding(**facts, **_of_unseen(collector, run))
     owed = _owed(collector, coverage, now)
     facts |= _of_coverage(collector, coverage, owed, now)
     remarks = [
         *_of_failures(collector, coverage),
-        *_of_missing(store, collector, coverage, owed, run, now, is_running=is_running),
+        *_of_missing(store, collector, coverage, owed, run, now, shown, is_running=is_running),
         *_of_skipped(collector, coverage),
     ]
     state: CollectorState = "ok"
@@ -306,6 +314,7 @@ def _of_missing(
     owed: Sequence[Window],
     run: Run | None,
     now: datetime,
+    shown: datetime | None,
     *,
     is_running: bool,
 ) -> Iterator[str]:
@@ -317,6 +326,7 @@ def _of_missing(
     grain, policy = collector.buckets, collector.window
     assert grain is not None
     assert policy is not None
+    why: str | None
     if is_running and coverage.holds_back(grain, now - policy.grace, now):
         why = (
             f"those before them failed, so one is tried every {format_duration(PAUSE_OF_NEW)} "
@@ -324,10 +334,21 @@ def _of_missing(
         )
     else:
         why = _why_missing(store, collector, run, is_running=is_running)
+        if why is None and shown is not None and shown < missing[0].end + policy.grace:
+            why = (
+                f"its source shows its data only up to {moment(shown)} (look at its replication, "
+                "or at the job that fills it: they are made up by themselves)"
+            )
+    why = why or (
+        "they are being made up, or the source does not show all their data yet "
+        f"(`signals history {collector.name}` tells what happens)"
+    )
     yield f"{collector.name}: {count} missing, {span}: {why}"
 
 
-def _why_missing(store: Store, collector: Collector, run: Run | None, *, is_running: bool) -> str:
+def _why_missing(
+    store: Store, collector: Collector, run: Run | None, *, is_running: bool
+) -> str | None:
     full = [name for name in collector.sinks if store.is_full(sink_name(collector, name))]
     if not is_running:
         return "no process runs (start `signals run`, which makes them up)"
@@ -338,10 +359,7 @@ def _why_missing(store: Store, collector: Collector, run: Run | None, *, is_runn
             f"the outbox of {full[0]} is full (it goes on once {full[0]} takes something; where "
             "dead letters fill it, once they are retried or dropped: see `signals outbox list`)"
         )
-    return (
-        "they are being made up, or the source does not show all their data yet "
-        f"(`signals history {collector.name}` tells what happens)"
-    )
+    return None
 
 
 def _of_skipped(collector: Collector, coverage: Coverage) -> Iterator[str]:

@@ -95,7 +95,14 @@ def looked_at(
     member = next((m for m in facts.collectors.values() if m.collector.name == name), None)
     known = [member.collector] if member else []
     # The runs of all others are there too, and look like those of collectors that are gone.
-    found = of_collectors(store, known, configured.left_out, facts.at, is_running=True)
+    found = of_collectors(
+        store,
+        known,
+        configured.left_out,
+        facts.at,
+        is_running=True,
+        watermarks=overview.watermarks_of([member] if member else ()),
+    )
     finding = next((each for each in found if each.collector == name), None)
     if finding is None:
         return None

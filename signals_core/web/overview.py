@@ -102,11 +102,21 @@ def looked_at(
     """Look at everything. Raises `StoreError`."""
     now, members = facts.at, facts.collectors
     collectors = [each.collector for each in members.values()]
-    findings = list(of_collectors(store, collectors, configured.left_out, now, is_running=True))
+    findings = list(
+        of_collectors(
+            store,
+            collectors,
+            configured.left_out,
+            now,
+            is_running=True,
+            watermarks=watermarks_of(members.values()),
+        )
+    )
     rows = list(_rows(store, facts, findings, trails))
     sinks = [(line, *of_sink(line)) for line in store.outbox()]
     taken = store.taken_up()
-    said = [Trouble("not taken up", text) for text in (of_configuration(taken) if taken else ())]
+    said = [Trouble("not stored", facts.store_trouble)] if facts.store_trouble else []
+    said += [Trouble("not taken up", text) for text in (of_configuration(taken) if taken else ())]
     said += [Trouble("left out", of_problem(each)) for each in configured.problems]
     said += [Trouble(f.state, text, f.collector) for f in findings for text in f.remarks]
     said += [Trouble(state, text) for _, state, remarks in sinks for text in remarks]
@@ -117,6 +127,11 @@ def looked_at(
         sorted(rows, key=lambda row: row.finding.state == "ok"),
         [_sink_row(line, state, now) for line, state, _ in sinks],
     )
+
+
+def watermarks_of(members: Iterable[CollectorFacts]) -> dict[str, datetime]:
+    """Return up to when sources showed all their data when asked last, by the ids of collectors."""
+    return {each.collector.id: each.watermark.shown for each in members if each.watermark}
 
 
 def _rows(

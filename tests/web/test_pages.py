@@ -16,8 +16,8 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parts.running import HOUR, Gate, Rig, at
-from signals_core import Metric, MetricDefinition
+from parts.running import HOUR, MINUTE, Gate, Rig, at
+from signals_core import Metric, MetricDefinition, Unavailable
 from signals_core.coverage import Coverage, Intervals
 from signals_core.facts import Configured
 from signals_core.findings import of_collectors
@@ -25,6 +25,7 @@ from signals_core.keys import key_of
 from signals_core.metric import NAMESPACE
 from signals_core.retries import Failure
 from signals_core.secret import remember
+from signals_core.store import StoreError
 from signals_core.web import strip, words
 from signals_core.web.plot import plot, short, sparkline
 from signals_core.web.series import Point, largest, values_of
@@ -225,6 +226,36 @@ def test_left_out(rig: Rig) -> None:
         _, html = ask(rig, path, **configured)
         assert "b.yaml:3: sql: is missing: mend it, and send SIGHUP to signals run" in text_of(html)
         assert "left out" in html
+
+
+def test_a_watermark_that_stands(rig: Rig) -> None:
+    """Of windows that wait for their source it is said up to when that shows its data."""
+    rig.source.seen = lambda: at("2026-01-01T22:30")
+    rig.start(rig.windowed("core.a", start=at("2026-01-01T20:00")))
+    rig.advance(MINUTE)
+    for path in ("/", "/collectors/core.a"):
+        said = text_of(ask(rig, path)[1])
+        assert "core.a: 2 windows missing, 2026-01-01T22:00:00Z/2026-01-02T00:00:00Z: " in said
+        assert "its source shows its data only up to 2026-01-01T22:30:00Z (look at its" in said
+
+
+def test_a_source_that_was_never_reached(rig: Rig) -> None:
+    """Which windows are missing is said too where a source could not be reached yet."""
+    rig.source.down = Unavailable("no route")
+    rig.start(rig.windowed("core.a", start=at("2026-01-01T20:00")))
+    rig.advance(MINUTE)
+    said = text_of(ask(rig, "/")[1])
+    assert "core.a: 4 windows missing, 2026-01-01T20:00:00Z/2026-01-02T00:00:00Z: no route" in said
+
+
+def test_a_full_disk(rig: Rig) -> None:
+    """That nothing can be stored comes first, with what to do."""
+    runner = rig.start(rig.windowed("core.a"))
+    with pytest.raises(StoreError), runner._daemon._store._database.transaction():
+        raise StoreError("no room (make some)")
+    said = text_of(ask(rig, "/")[1])
+    assert "not stored" in said
+    assert "no room (make some)" in said
 
 
 def test_gone(rig: Rig) -> None:
