@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, field
 
 from signals_core.cli.output import Output
 from signals_core.cli.state import left_out
@@ -40,6 +40,7 @@ class Configuration:
     running: Sequence[LoadedCollector]
     tell: Callable[[Configured], None]
     strict: bool
+    left_out: Sequence[str] = field(factory=tuple, init=False)
 
     def begun(self, loaded: Loaded) -> None:
         """Note what was read at start."""
@@ -90,6 +91,10 @@ class Configuration:
         problems = [*map(str, loaded.problems), *([reason] if reason else [])]
         running = [each.collector.name for each in self.running]
         out = _without(left_out(loaded), kept if is_taken else running)
+        if is_taken:
+            self.left_out = out
+        else:  # who did not run before does not run now
+            out = [*self.left_out, *_without(out, self.left_out)]
         self.tell(Configured(now, out, problems))
         taken = TakenUp(
             read_at=now, is_taken=is_taken, kept_back=kept, problems=problems, left_out=out

@@ -166,6 +166,18 @@ def test_a_mistake_for_all_changes_nothing(
     assert reloaded(daemon) == ["INFO reloaded: 1 collector unchanged"]
 
 
+def test_who_was_left_out_still_is(shop: Path) -> None:
+    """While what ran goes on, so is told who does not run, whatever the files say now."""
+    (shop / "price.yaml").write_text(PRICE.replace("GAUGE", "GAGE"))
+    with Daemon(shop, "--listen", "127.0.0.1:0") as daemon:
+        daemon.until_said("signals.run: runs")
+        (shop / "signals.yaml").unlink()
+        assert reloaded(daemon)[-1].startswith("ERROR not reloaded")
+        told = 'signals_collector_left_out{collector="shop.price"} 1.0'
+        until(lambda: told in daemon.get("/metrics")[1])
+        assert "signals_config_last_reload_successful 0.0" in daemon.get("/metrics")[1]
+
+
 def test_strict(shop: Path) -> None:
     """With --strict any mistake is one for all."""
     with Daemon(shop, "--strict") as daemon:
