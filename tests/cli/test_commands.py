@@ -280,7 +280,7 @@ def test_plugins_tells_what_a_field_is(signals: Signals) -> None:
     """Below a field stands the text that stands below it in its class, or in that one's base."""
     lines = [line.strip() for line in signals("plugins", "http").stdout.splitlines()]
     assert (
-        lines[lines.index("token            Secret | None, default none") + 1] == "A bearer token."
+        lines[lines.index("token            a secret, default none") + 1] == "A bearer token."
     )
     assert "The most metrics in one batch." in lines
 
