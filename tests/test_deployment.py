@@ -230,6 +230,20 @@ def as_config_map(folder: Path, files: dict[str, str]) -> None:
         (folder / name).symlink_to(f"..data/{name}")
 
 
+def test_compose_can_put_its_secrets_there() -> None:
+    """No service is read-only that has secrets from variables: they are copied into it."""
+    for service in COMPOSE["services"].values():
+        sources = [COMPOSE["secrets"][name] for name in service.get("secrets", ())]
+        assert not service.get("read_only") or all("file" in each for each in sources)
+
+
+def test_the_project_holds_no_secret_of_the_unit() -> None:
+    """What the unit loads lies outside the project: its user could not read that folder."""
+    found = re.findall(r"^LoadCredential=\w+:(.+)$", SERVICE, re.MULTILINE)
+    assert found
+    assert not [path for path in found if path.startswith("/etc/signals/")]
+
+
 def test_the_project_of_kubernetes(signals: Signals, tmp_path: Path) -> None:
     """A project that the kubelet mounted, behind its links, is read; each collector once."""
     as_config_map(tmp_path / "etc", KUBERNETES["ConfigMap"]["data"])
