@@ -34,8 +34,10 @@ def _fitting(batch: Batch, start: int, beside: Sequence[Batch], sink: Sink) -> i
     size = sink.batch_bytes - sum(len(part.json_lines()) for part in beside)
     if not start and len(batch) <= metrics and len(batch.json_lines()) <= size:
         return len(batch)
+    if metrics <= 0:
+        return start  # without taking the batch apart, which would keep it twice
     end = start
-    for line in batch.encoded[start : start + max(metrics, 0)]:
+    for line in batch.encoded[start : start + metrics]:
         size -= len(line) + 1
         if size < 0 and (end > start or beside):
             break
