@@ -1,7 +1,7 @@
 """Against copying the table out and aggregating it afterwards: dlt into DuckDB.
 
 Each measurement is a process of its own, which prints the seconds from the first line of its work
-to the numbers; imports do not count.
+to the numbers. Imports do not count, but for the driver's, which each program loads to connect.
 """
 
 from __future__ import annotations

@@ -117,7 +117,8 @@ def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
 def cpu_of_process(*command: str) -> float:
     """Return the CPU seconds, user and system, of a whole process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+    silent = subprocess.DEVNULL
+    subprocess.run([sys.executable, *command], check=True, stdout=silent, stderr=silent)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
