@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from signals_core.runner import Runner
     from signals_core.secret import Secret
+    from signals_core.store import StoreError
     from signals_core.window import Grain, Window
 
     __version__: str
@@ -50,6 +51,7 @@ _HOMES = {
     "plugin": ("Json", "Plugin", "Request", "Row", "Schedule", "Sink", "Source", "hookimpl"),
     "runner": ("Runner",),
     "secret": ("Secret",),
+    "store": ("StoreError",),
     "window": ("Grain", "Window"),
 }
 
@@ -74,6 +76,7 @@ __all__ = [
     "Secret",
     "Sink",
     "Source",
+    "StoreError",
     "Unavailable",
     "Window",
     "WindowPolicy",

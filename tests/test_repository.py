@@ -21,8 +21,8 @@ PROJECTS = {
 }
 PUBLIC = """
     Batch Cancelled Collector ConfigError DeliveryError Grain Json Metric MetricDefinition Plugin
-    Reading Rejected Request RetryAfter Row Runner Schedule Secret Sink Source Unavailable Window
-    WindowPolicy hookimpl
+    Reading Rejected Request RetryAfter Row Runner Schedule Secret Sink Source StoreError
+    Unavailable Window WindowPolicy hookimpl
 """.split()
 
 

@@ -15,7 +15,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 class StoreError(SignalsError):
-    """A state directory that cannot be used."""
+    """A state directory that cannot be used: it is taken, full, damaged or gone."""
 
 
 class StoreLocked(StoreError):
