@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -15,9 +15,20 @@ def announce(config: pytest.Config) -> None:
         config.pluginmanager.register(_LeavingOut(), _NAME)
 
 
+def leave_out(request: pytest.FixtureRequest, reason: str) -> NoReturn:
+    """Leave out a test that has begun and turns out not to apply, and list it at the end."""
+    leaving_out = request.config.pluginmanager.get_plugin(_NAME)
+    assert isinstance(leaving_out, _LeavingOut)
+    leaving_out.note(request.cls, request.function.promise.name, reason)
+    pytest.skip(reason)
+
+
 class _LeavingOut:
     def __init__(self) -> None:
         self._lines: dict[str, None] = {}
+
+    def note(self, suite: type, promise: str, reason: str) -> None:
+        self._lines[f"{suite.__name__} {promise}: {reason}"] = None
 
     @pytest.hookimpl(trylast=True)  # of what -k and -m left
     def pytest_collection_modifyitems(
@@ -42,5 +53,5 @@ class _LeavingOut:
         reason = suite.not_tested().get(promise.name)
         if reason is None:
             return False
-        self._lines[f"{suite.__name__} {promise.name}: {reason}"] = None
+        self.note(suite, promise.name, reason)
         return True

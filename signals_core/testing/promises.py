@@ -9,8 +9,8 @@ CONFIGURATION = Promise(
     "an instance is its configuration: written down as YAML and read again, it is the same.",
     "collectors whose configurations are equal share one connection, and what `config show` "
     "prints is what runs.",
-    "declare every setting as a typed field; keep what is derived from it in field(init=False) "
-    "and change no field in __attrs_post_init__.",
+    "declare every setting as a typed field and write no __init__; keep what is derived from it in "
+    "field(init=False) and change no other field in __attrs_post_init__.",
     needs=("type",),
 )
 UNKNOWN_KEY = Promise(

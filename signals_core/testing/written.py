@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +24,16 @@ def configuration_of(instance: Any) -> dict[str, Any]:
         for each in attrs.fields(type(instance))
         if each.init
     }
+
+
+def refusal_of_fields(instance: Any) -> str | None:
+    """Return how the class refuses its own fields by name, None where it takes them."""
+    keys = [each.alias or each.name for each in attrs.fields(type(instance)) if each.init]
+    try:
+        inspect.signature(type(instance)).bind(**dict.fromkeys(keys))
+    except TypeError as error:
+        return f"it has an __init__ of its own that does not take its fields: {error}"
+    return None
 
 
 def read_back(folder: Path, type: str, plugin: Any, query: Any, more: dict[str, Any]) -> Collector:

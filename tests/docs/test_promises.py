@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,4 +81,4 @@ def _part(promise: Promise) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Keep Markdown from reading the code in a remedy as emphasis."""
-    return text.replace("__attrs_post_init__", "`__attrs_post_init__`")
+    return re.sub(r"__\w+__", r"`\g<0>`", text)

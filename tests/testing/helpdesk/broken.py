@@ -53,6 +53,15 @@ class IsNotDecorated(Ledger):
     more: str = ""
 
 
+@breaks("configuration")
+@define
+class HasItsOwnInit(Ledger):
+    """Takes `max_connections` and `note` from nobody."""
+
+    def __init__(self, folder, token):
+        self.__attrs_init__(folder=folder, token=token)
+
+
 @breaks("built_without_io")
 @define
 class ConnectsWhenBuilt(Ledger):
