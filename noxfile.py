@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -216,6 +217,7 @@ def wheels(session: nox.Session) -> None:
         check_alone(session, built, folder, type_name)
     check_strangers(session, built)
     check_kit(session, built)
+    check_tutorial(session, built)
 
 
 def check_contents(session: nox.Session, built: Path, folder: str) -> None:
@@ -264,6 +266,23 @@ def check_kit(session: nox.Session, built: Path) -> None:
     with session.chdir(outside):
         kit = ("pytest", "-q", "-c", os.devnull, "--confcutdir", ".", "test_conformance.py")
         session.run(python, "-m", *kit, external=True)
+
+
+def check_tutorial(session: nox.Session, built: Path) -> None:
+    """Type the tutorial of plugins in where there are only the core's wheel and its kit.
+
+    It is the environment that `check_kit` leaves; what the tutorial makes is installed there.
+    """
+    home = (built / "alone" / package_of(".")).resolve()
+    python = str(home / "bin" / "python")
+    ours = str(Path(session.bin).resolve() / "python")
+    # Errors alone: what pip warns of besides is of the machine, not of the tutorial.
+    pip = shlex.join([ours, "-m", "pip", "--quiet", "--python", python])
+    tutorial = f"{ROOT}/tests/docs/test_examples.py::test_examples[docs/tutorial/first-plugin]"
+    words = {"PYTHONPATH": str(ROOT / "tests"), "SIGNALS_DOCS_PIP": pip}
+    with session.chdir(home):  # from where the tree is not seen
+        runner = ("pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", tutorial)
+        session.run(python, "-m", *runner, env=words, external=True)
 
 
 def check_strangers(session: nox.Session, built: Path) -> None:

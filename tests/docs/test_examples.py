@@ -24,6 +24,9 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/[!_]*.md"))]
 EDITABLE = ROOT / "tests" / "parts" / "editable.py"
 WRITES = "SIGNALS_WRITE_DOCS" in os.environ
 
+#: What `pip` is: where the environment may be changed, pip itself.
+PIP = os.environ.get("SIGNALS_DOCS_PIP") or f"{quote(sys.executable)} {quote(str(EDITABLE))}"
+
 #: What a document may name, and the fixture that returns it: databases of the reader's own.
 SERVERS = {"SHOP_URI": "database", "LAKE_URI": "database", "MONGO_URI": "mongo_server"}
 
@@ -58,7 +61,7 @@ def terminal(folder: Path) -> Iterator[Terminal]:
     programs, site = folder.with_name("programs"), folder.with_name("site")
     programs.mkdir()
     site.mkdir()
-    (programs / "pip").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{EDITABLE}" "$@"\n')
+    (programs / "pip").write_text(f'#!/bin/sh\nexec {PIP} "$@"\n')
     (programs / "pip").chmod(0o755)
     path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     terminal = Terminal(folder, environment({"PATH": path, "PYTHONPATH": str(site)}))
