@@ -279,9 +279,7 @@ def test_plugins_of_a_type_as_json(signals: Signals) -> None:
 def test_plugins_tells_what_a_field_is(signals: Signals) -> None:
     """Below a field stands the text that stands below it in its class, or in that one's base."""
     lines = [line.strip() for line in signals("plugins", "http").stdout.splitlines()]
-    assert (
-        lines[lines.index("token            a secret, default none") + 1] == "A bearer token."
-    )
+    assert lines[lines.index("token            a secret, default none") + 1] == "A bearer token."
     assert "The most metrics in one batch." in lines
 
 
