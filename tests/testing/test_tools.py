@@ -147,7 +147,7 @@ def test_the_newest_of_each_uuid():
 def test_what_waits_is_given_time():
     """What waits through the clock goes on while time passes, in no real time."""
     with Harness(source=Patient(45)) as harness:
-        harness.advance(minutes=2)
+        harness.advance(seconds=59)
         assert [each.value for each in harness.metrics] == [1]
     rows, window = RowsSource(HOURS, time="at"), WindowPolicy()
     start = START + timedelta(hours=5, minutes=5)

@@ -147,6 +147,7 @@ def test_tries_now_and_then(rig: Rig) -> None:
         assert facts is not None
         return facts.commits.counts[-1]
 
+    rig.exactly(timedelta(seconds=5))  # its first run is over
     before = commits()
     assert [ready(probes)[0] for _ in range(20)] == [200] * 20
     assert commits() == before + 1
