@@ -78,7 +78,10 @@ def of_collectors(
         run = runs.pop(each.id, None)
         known = None if each.window is None else coverages.get(key_of(each))
         shown = watermarks.get(each.id)
-        found = _of_one(store, each, known, run, now, shown, is_running=is_running)
+        try:
+            found = _of_one(store, each, known, run, now, shown, is_running=is_running)
+        except TickUnknown as error:
+            found = _of_tickless(each, known, run, error)
         yield _paused(found, pause_of(each, pauses, now))
     for name in left_out:
         run = next((run for run in runs.values() if name in (run.name, run.collector)), None)
@@ -177,6 +180,22 @@ def _of_run(run: Run | None) -> dict[str, Any]:
     return {"last_run": run.started, "outcome": run.outcome} if run else {}
 
 
+def _of_tickless(
+    collector: Collector, coverage: Coverage | None, run: Run | None, error: TickUnknown
+) -> Finding:
+    remark = (
+        f"{collector.name}: its next tick is unknown: {error} (mend the schedule or give it "
+        "another: it is asked again by itself)"
+    )
+    return Finding(
+        collector=collector.name,
+        state="failing",
+        read_until=coverage.read_until if coverage else None,
+        remarks=[remark],
+        **_of_run(run),
+    )
+
+
 def _of_one(
     store: Store,
     collector: Collector,
@@ -187,35 +206,8 @@ def _of_one(
     *,
     is_running: bool,
 ) -> Finding:
-    try:
-        if collector.schedule is not None:
-            tick_after(collector, now)
-        return _of_known(store, collector, coverage, run, now, shown, is_running=is_running)
-    except TickUnknown as error:
-        remark = (
-            f"{collector.name}: its next tick is unknown: {error} (mend the schedule or give it "
-            "another: it is asked again by itself)"
-        )
-        read_until = coverage.read_until if coverage else None
-        return Finding(
-            collector=collector.name,
-            state="failing",
-            read_until=read_until,
-            remarks=[remark],
-            **_of_run(run),
-        )
-
-
-def _of_known(
-    store: Store,
-    collector: Collector,
-    coverage: Coverage | None,
-    run: Run | None,
-    now: datetime,
-    shown: datetime | None,
-    *,
-    is_running: bool,
-) -> Finding:
+    if collector.schedule is not None:
+        tick_after(collector, now)  # a schedule that cannot tell is what is wrong first
     facts: dict[str, Any] = {"collector": collector.name, **_of_run(run)}
     if collector.window is None:
         return Finding(**facts, **_of_snapshot(collector, run, now))
